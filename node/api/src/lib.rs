@@ -1,0 +1,15 @@
+//! The control API of a node: request and response shapes, errors as RFC 9457 problem details, and
+//! the [`Node`] trait behind them.
+//!
+//! The REST router, the command line and the node itself share these types, so that none of them
+//! has to know another.
+
+mod error;
+mod node;
+pub mod goal;
+pub mod swarm;
+pub mod tools;
+pub mod twins;
+
+pub use error::{ApiError, Problem, Violation};
+pub use node::{EventFilter, EventStream, LoggedEvent, Node, PublishEvent};

@@ -1,0 +1,166 @@
+//! The trait behind the REST routes.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use pagi_messages::{Event, EventType};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{error::ApiError, goal::*, swarm::*, tools::*, twins::*};
+
+/// `POST /publish`: an event of the user's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PublishEvent {
+    /// One of the contract's types.
+    pub event_type: String,
+    /// The twin it is about.
+    #[serde(default)]
+    pub twin_id: Option<String>,
+    /// What it is about, where that is not a twin.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// Who publishes; `api` unless given.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// The details.
+    #[serde(default)]
+    pub payload: Value,
+}
+
+/// An event and its place in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoggedEvent {
+    /// Place in the log, strictly rising.
+    pub seq: u64,
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Which events to show; an unset field lets all pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Of this kind.
+    pub event_type: Option<EventType>,
+    /// About this twin.
+    pub twin_id: Option<String>,
+    /// From this source.
+    pub source: Option<String>,
+}
+
+/// A live stream of events that never skips one: it reads the log first and follows it then.
+pub type EventStream = BoxStream<'static, Result<LoggedEvent, ApiError>>;
+
+/// What a node offers its user.
+///
+/// Every call fails with the [`ApiError`] its route turns into a problem document; a write is
+/// acknowledged (returns `Ok`) only when it is durable.
+#[async_trait]
+pub trait Node: Send + Sync + 'static {
+    /// The node at a glance.
+    async fn info(&self) -> Result<NodeInfo, ApiError>;
+    /// The node's own DID document.
+    async fn did_document(&self) -> Result<Value, ApiError>;
+    /// Counters in Prometheus text format 0.0.4.
+    async fn metrics(&self) -> Result<String, ApiError>;
+
+    /// Makes a twin.
+    async fn create_twin(&self, request: CreateTwin) -> Result<Twin, ApiError>;
+    /// Every twin.
+    async fn twins(&self) -> Result<Vec<Twin>, ApiError>;
+    /// One twin.
+    async fn twin(&self, twin_id: &str) -> Result<Twin, ApiError>;
+    /// Its DID and document.
+    async fn twin_did(&self, twin_id: &str) -> Result<TwinDid, ApiError>;
+    /// Merges `patch` into its state (RFC 7396).
+    async fn patch_state(&self, twin_id: &str, patch: Value) -> Result<Twin, ApiError>;
+
+    /// Adds to its memory.
+    async fn append_memory(&self, twin_id: &str, entry: AppendMemory) -> Result<Memory, ApiError>;
+    /// Its newest entries, oldest first.
+    async fn memories(&self, twin_id: &str, limit: Option<usize>) -> Result<Vec<Memory>, ApiError>;
+    /// Its entries that fit `query`, best first.
+    async fn search_memory(
+        &self,
+        twin_id: &str,
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<Memory>, ApiError>;
+    /// Its emotion now.
+    async fn emotion(&self, twin_id: &str) -> Result<Emotion, ApiError>;
+    /// Sets its emotion.
+    async fn set_emotion(&self, twin_id: &str, emotion: SetEmotion) -> Result<Emotion, ApiError>;
+    /// Acts.
+    async fn act(&self, request: ActRequest) -> Result<ActOutcome, ApiError>;
+
+    /// Builds a context, weighted by emotion if `emotional`.
+    async fn build_context(
+        &self,
+        request: BuildContext,
+        emotional: bool,
+    ) -> Result<BuiltContext, ApiError>;
+    /// Asks the inference gateway.
+    async fn infer(&self, request: InferRequest) -> Result<InferResponse, ApiError>;
+    /// Runs a goal; steps go to `progress` as they end.
+    async fn interact(
+        &self,
+        twin_id: &str,
+        request: GoalRequest,
+        progress: Option<ProgressSink>,
+    ) -> Result<Interaction, ApiError>;
+    /// Plans a goal without running it.
+    async fn plan(&self, request: PlanRequest) -> Result<Plan, ApiError>;
+
+    /// Registers a tool.
+    async fn register_tool(&self, request: RegisterTool) -> Result<Tool, ApiError>;
+    /// Every tool, or those of a twin with its grants.
+    async fn tools(&self, twin_id: Option<&str>) -> Result<Vec<Tool>, ApiError>;
+    /// Grants or denies a tool to a twin.
+    async fn allow_tool(&self, twin_id: &str, request: AllowTool) -> Result<Tool, ApiError>;
+    /// Calls a tool.
+    async fn execute_tool(&self, name: &str, request: ExecuteTool) -> Result<ToolResult, ApiError>;
+    /// Plugins found, loaded or not.
+    async fn plugins(&self) -> Result<Vec<Plugin>, ApiError>;
+
+    /// Logs an event of the user's own.
+    async fn publish(&self, request: PublishEvent) -> Result<LoggedEvent, ApiError>;
+    /// Events after `after`, oldest first.
+    async fn events(
+        &self,
+        after: u64,
+        limit: usize,
+        filter: EventFilter,
+    ) -> Result<Vec<LoggedEvent>, ApiError>;
+    /// Events after `after` (from now on without one), and those that follow.
+    async fn follow_events(
+        &self,
+        after: Option<u64>,
+        filter: EventFilter,
+    ) -> Result<EventStream, ApiError>;
+    /// Audited acts after `after`, oldest first.
+    async fn audit(&self, after: u64, limit: usize) -> Result<Vec<AuditEntry>, ApiError>;
+
+    /// The swarm at a glance.
+    async fn swarm(&self) -> Result<SwarmView, ApiError>;
+    /// Connected peers.
+    async fn peers(&self) -> Result<Vec<Peer>, ApiError>;
+    /// The adopted playbook.
+    async fn playbook(&self) -> Result<PlaybookView, ApiError>;
+    /// Its newest revisions, newest first.
+    async fn playbook_log(&self, limit: usize) -> Result<Vec<RevisionView>, ApiError>;
+    /// Replays its history.
+    async fn verify_playbook(&self) -> Result<PlaybookCheck, ApiError>;
+    /// Refinement artifacts, newest first.
+    async fn artifacts(&self, limit: usize) -> Result<Vec<ArtifactView>, ApiError>;
+    /// One artifact.
+    async fn artifact(&self, cid: &str) -> Result<ArtifactView, ApiError>;
+    /// Who is MO and why.
+    async fn mo(&self) -> Result<MoView, ApiError>;
+    /// Gives the role of MO up.
+    async fn step_down(&self) -> Result<MoView, ApiError>;
+
+    /// Stores DAG-CBOR of `document` under its CID, pinned.
+    async fn put_document(&self, document: Value) -> Result<String, ApiError>;
+    /// Fetches a document by CID, from here or from the swarm.
+    async fn get_document(&self, cid: &str) -> Result<Value, ApiError>;
+}

@@ -1,0 +1,197 @@
+//! The node, its swarm, the playbook and the MO at a glance.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The node itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct NodeInfo {
+    /// libp2p peer id.
+    pub peer_id: String,
+    /// The node's DID, of the same key.
+    pub did: String,
+    /// The swarm's name.
+    pub swarm: String,
+    /// Multiaddrs others can dial, each with `/p2p/PEERID`.
+    pub listen: Vec<String>,
+    /// The program's version.
+    pub version: String,
+    /// Seconds since start.
+    pub uptime_s: u64,
+    /// Number of twins.
+    pub twins: usize,
+    /// Number of tools.
+    pub tools: usize,
+    /// Number of connected peers.
+    pub peers: usize,
+    /// `planner`, or the model's name and URL.
+    pub inference: String,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Peer {
+    /// Its peer id.
+    pub peer_id: String,
+    /// Its DID, where it sent signed messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub did: Option<String>,
+    /// Its addresses.
+    pub addrs: Vec<String>,
+    /// The program it says it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Whether it is in our gossip mesh.
+    pub in_mesh: bool,
+    /// Its gossip score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+}
+
+/// A twin known from its announcements.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct KnownTwin {
+    /// Its id.
+    pub twin_id: String,
+    /// Its DID.
+    pub did: String,
+    /// The DID of the node that announced it.
+    pub node: String,
+    /// When it was last heard (RFC 3339).
+    pub last_seen: String,
+    /// Tools it may call.
+    pub tools: Vec<String>,
+    /// What it thinks with.
+    pub inference: String,
+    /// Whether it lives on this node.
+    pub local: bool,
+}
+
+/// `GET /swarm`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SwarmView {
+    /// The swarm's name.
+    pub name: String,
+    /// This node.
+    pub node: NodeInfo,
+    /// DIDs of the nodes heard lately, this one too.
+    pub nodes: Vec<String>,
+    /// Twins known.
+    pub twins: Vec<KnownTwin>,
+    /// The MO's DID.
+    pub mo: Option<String>,
+    /// The playbook head.
+    pub playbook: String,
+    /// Gossip counters.
+    pub stats: Value,
+}
+
+/// `GET /playbook`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PlaybookView {
+    /// The adopted head.
+    pub head: String,
+    /// Every head, where two MOs wrote apart.
+    pub heads: Vec<String>,
+    /// The genesis block.
+    pub genesis: String,
+    /// Number of revisions.
+    pub revisions: usize,
+    /// The document, learned parts under `learned`.
+    pub document: Value,
+    /// The document as TOML.
+    pub toml: String,
+}
+
+/// One revision of the playbook's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RevisionView {
+    /// The revision.
+    pub cid: String,
+    /// Its parents.
+    pub parents: Vec<String>,
+    /// The MO that wrote it.
+    pub author: String,
+    /// The MO's term.
+    pub term: u64,
+    /// Logical time: one more than its parents'.
+    pub lamport: u64,
+    /// The artifacts it merged.
+    pub merged: Vec<String>,
+    /// What it changed, in words.
+    pub summary: String,
+    /// When (RFC 3339).
+    pub ts: String,
+}
+
+/// The outcome of a replay of the playbook's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PlaybookCheck {
+    /// Whether every link holds.
+    pub valid: bool,
+    /// Revisions checked.
+    pub revisions: usize,
+    /// The head the replay ends in.
+    pub head: String,
+    /// The first bad link and what is wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A refinement artifact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ArtifactView {
+    /// The artifact.
+    pub cid: String,
+    /// The twin's DID that signed it.
+    pub author: String,
+    /// `pending`, `merged` or `rejected`.
+    pub status: String,
+    /// Why it was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The playbook head it started from.
+    pub base: String,
+    /// What was learned, in words.
+    pub critique: String,
+    /// The delta.
+    pub delta: Value,
+    /// When (RFC 3339).
+    pub ts: String,
+}
+
+/// `GET /mo`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct MoView {
+    /// The MO's DID.
+    pub mo: Option<String>,
+    /// Whether it is this node.
+    pub is_me: bool,
+    /// The term.
+    pub term: u64,
+    /// The election's details: electorate, votes, lease, why not this node.
+    pub election: Value,
+    /// CID of the election certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+}
+
+/// One audited act.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AuditEntry {
+    /// Position, rising from 1.
+    pub seq: u64,
+    /// When (RFC 3339).
+    pub ts: String,
+    /// Who: a twin's id, a DID or `user`.
+    pub actor: String,
+    /// What.
+    pub action: String,
+    /// On what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// `allowed`, `refused`, `failed`, …
+    pub verdict: String,
+    /// The details.
+    pub detail: Value,
+}

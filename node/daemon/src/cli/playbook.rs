@@ -1,0 +1,255 @@
+//! `pagi playbook`.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Subcommand;
+use pagi_api::swarm::{PlaybookCheck, PlaybookView, RevisionView};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::{CliError, Context};
+use crate::render::{self, Table};
+
+/// `pagi playbook …`.
+#[derive(Debug, Subcommand)]
+pub enum PlaybookCommand {
+    /// Show the adopted playbook
+    Show {
+        /// The whole document as TOML
+        #[arg(long)]
+        toml: bool,
+    },
+    /// List its revisions, the newest first
+    Log {
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+    },
+    /// Replay its whole history and check every link
+    Verify,
+    /// Write the adopted playbook as TOML to a file, or to stdout
+    Export {
+        /// The file
+        file: Option<PathBuf>,
+        /// Replace the file if there is one
+        #[arg(long, requires = "file")]
+        force: bool,
+    },
+}
+
+/// Runs a `pagi playbook` command.
+pub async fn playbook(command: PlaybookCommand, ctx: &Context) -> anyhow::Result<()> {
+    let client = ctx.client()?;
+    match command {
+        PlaybookCommand::Show { toml } => {
+            let view: PlaybookView = client.get("/playbook").await?;
+            ctx.show(&view, || {
+                if toml {
+                    view.toml.clone()
+                } else {
+                    overview(&view)
+                }
+            })
+        }
+        PlaybookCommand::Log { limit } => {
+            let path = format!("/playbook/log?limit={limit}");
+            let revisions: Vec<RevisionView> = client.get(&path).await?;
+            ctx.show(&revisions, || log(ctx, &revisions))
+        }
+        PlaybookCommand::Verify => {
+            let check: PlaybookCheck = client.get("/playbook/verify").await?;
+            verified(&check, ctx)
+        }
+        PlaybookCommand::Export { file, force } => {
+            let view: PlaybookView = client.get("/playbook").await?;
+            match file {
+                None => {
+                    let document = json!({ "head": view.head, "toml": view.toml });
+                    ctx.show(&document, || view.toml.clone())
+                }
+                Some(file) => {
+                    write(&file, &view.toml, force)?;
+                    let document = json!({ "head": view.head, "file": file });
+                    ctx.show(&document, || {
+                        format!(
+                            "wrote {} to {}",
+                            render::clean_line(&view.head),
+                            file.display()
+                        )
+                    })
+                }
+            }
+        }
+    }
+}
+
+fn verified(check: &PlaybookCheck, ctx: &Context) -> anyhow::Result<()> {
+    let problem = check.problem.as_deref().unwrap_or("a link does not hold");
+    ctx.show(check, || {
+        if check.valid {
+            let head = render::clean_line(&check.head);
+            format!(
+                "{} {} revisions, head {head}",
+                render::good("valid:"),
+                check.revisions
+            )
+        } else {
+            format!(
+                "{} {}",
+                render::bad("not valid:"),
+                render::clean_line(problem)
+            )
+        }
+    })?;
+    if check.valid {
+        return Ok(());
+    }
+    let next = "stop the node and restore its data directory; peers will send what is missing";
+    Err(CliError::after_output(
+        format!("the playbook's history is not valid: {problem}"),
+        next,
+    )
+    .into())
+}
+
+fn write(file: &Path, text: &str, force: bool) -> Result<(), CliError> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    if force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
+    options
+        .open(file)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| {
+            let name = file.display();
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                CliError::new(
+                    format!("{name} exists already"),
+                    "name another file, or use --force",
+                )
+            } else {
+                CliError::new(
+                    format!("cannot write {name}: {error}"),
+                    "name a file you may write",
+                )
+            }
+        })
+}
+
+fn overview(view: &PlaybookView) -> String {
+    let line = render::clean_line;
+    let mut pairs = vec![
+        ("head", render::bold(&line(&view.head))),
+        ("genesis", line(&view.genesis)),
+        ("revisions", view.revisions.to_string()),
+    ];
+    if view.heads.len() > 1 {
+        let heads: Vec<String> = view.heads.iter().map(|head| line(head)).collect();
+        pairs.push(("open heads", heads.join("\n")));
+    }
+    let document = &view.document;
+    if let Some(version) = document.get("version") {
+        pairs.push(("version", render::value(version)));
+    }
+    let instructions = document.get("instructions").unwrap_or(&Value::Null);
+    let prompt = instructions.get("system_prompt").unwrap_or(instructions);
+    if let Some(prompt) = prompt.as_str() {
+        pairs.push(("instructions", render::clean_text(prompt.trim_end())));
+    }
+    let learned = document.get("learned").map(learned).unwrap_or_default();
+    pairs.push((
+        "learned",
+        if learned.is_empty() {
+            "nothing yet".into()
+        } else {
+            learned
+        },
+    ));
+    format!(
+        "{}\n\n{}",
+        render::fields(&pairs),
+        render::dim("the whole document: pagi playbook show --toml")
+    )
+}
+
+/// How much of what was learned.
+fn learned(learned: &Value) -> String {
+    let size = |value: &Value| match value {
+        Value::Array(items) => items.len(),
+        Value::Object(map) => map.len(),
+        Value::Null => 0,
+        _ => 1,
+    };
+    let Value::Object(map) = learned else {
+        return String::new();
+    };
+    let parts = map
+        .iter()
+        .map(|(key, value)| (render::clean_line(key), size(value)));
+    let parts: Vec<String> = parts
+        .filter(|(_, size)| *size > 0)
+        .map(|(key, size)| format!("{size} {key}"))
+        .collect();
+    parts.join(", ")
+}
+
+fn log(ctx: &Context, revisions: &[RevisionView]) -> String {
+    if revisions.is_empty() {
+        return "there are no revisions yet".to_owned();
+    }
+    let now = OffsetDateTime::now_utc();
+    let mut table = Table::new(&["REVISION", "TERM", "MERGED", "WHEN", "CHANGED"]);
+    for revision in revisions {
+        table.row([
+            revision.cid.clone(),
+            revision.term.to_string(),
+            revision.merged.len().to_string(),
+            render::ago(&revision.ts, now),
+            revision.summary.clone(),
+        ]);
+    }
+    table.render(ctx.width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_replaces_a_file_only_by_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("playbook.toml");
+        write(&file, "first, and longer", false).unwrap();
+        assert!(
+            write(&file, "second", false)
+                .unwrap_err()
+                .next
+                .contains("--force")
+        );
+        write(&file, "second", true).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "second");
+        let missing = dir.path().join("none/x.toml");
+        assert!(
+            write(&missing, "x", false)
+                .unwrap_err()
+                .cause
+                .contains("cannot write")
+        );
+    }
+
+    #[test]
+    fn what_was_learned_is_counted() {
+        assert_eq!(
+            learned(&json!({ "cases": { "a": 1, "b": 2 }, "bullets": [1], "x": [] })),
+            "2 cases, 1 bullets"
+        );
+        assert_eq!(learned(&json!(null)), "");
+    }
+}

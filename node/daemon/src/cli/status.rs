@@ -1,0 +1,97 @@
+//! `pagi status` and `pagi peers`.
+
+use pagi_api::swarm::{MoView, NodeInfo, Peer, SwarmView};
+use serde_json::json;
+
+use super::{Context, mo};
+use crate::render::{self, Table};
+
+/// Shows the node, its swarm and the MO at a glance.
+pub async fn status(ctx: &Context) -> anyhow::Result<()> {
+    let client = ctx.client()?;
+    let node: NodeInfo = client.get("/status").await?;
+    let swarm: SwarmView = client.get("/swarm").await?;
+    let mo: MoView = client.get("/mo").await?;
+    let document = json!({
+        "node": node,
+        "swarm": {
+            "name": swarm.name,
+            "nodes": swarm.nodes,
+            "twins": swarm.twins,
+            "playbook": swarm.playbook,
+            "stats": swarm.stats,
+        },
+        "mo": mo,
+    });
+    ctx.show(&document, || glance(&node, &swarm, &mo))
+}
+
+fn glance(node: &NodeInfo, swarm: &SwarmView, mo: &MoView) -> String {
+    let line = render::clean_line;
+    let listen: Vec<String> = node.listen.iter().map(|addr| line(addr)).collect();
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    render::fields(&[
+        ("node", render::bold(&line(&node.peer_id))),
+        ("did", line(&node.did)),
+        (
+            "version",
+            format!(
+                "{}, up {}",
+                line(&node.version),
+                render::seconds(node.uptime_s)
+            ),
+        ),
+        (
+            "swarm",
+            format!(
+                "{}: {} heard lately, {} connected, {}",
+                line(&swarm.name),
+                count(swarm.nodes.len(), "node"),
+                count(node.peers, "peer"),
+                count(swarm.twins.len(), "known twin"),
+            ),
+        ),
+        ("MO", mo::summary(mo)),
+        ("playbook", line(&swarm.playbook)),
+        (
+            "here",
+            format!(
+                "{}, {}",
+                count(node.twins, "twin"),
+                count(node.tools, "tool")
+            ),
+        ),
+        ("inference", line(&node.inference)),
+        (
+            "listening",
+            if listen.is_empty() {
+                "nowhere".into()
+            } else {
+                listen.join("\n")
+            },
+        ),
+    ])
+}
+
+/// Lists the connected peers.
+pub async fn peers(ctx: &Context) -> anyhow::Result<()> {
+    let peers: Vec<Peer> = ctx.client()?.get("/peers").await?;
+    ctx.show(&peers, || {
+        if peers.is_empty() {
+            return "no peers are connected".to_owned();
+        }
+        let mut table = Table::new(&["PEER", "MESH", "SCORE", "AGENT", "ADDRESSES"]);
+        for peer in &peers {
+            table.row([
+                peer.peer_id.clone(),
+                if peer.in_mesh { "yes" } else { "no" }.to_owned(),
+                peer.score
+                    .map(|score| format!("{score:.1}"))
+                    .unwrap_or_default(),
+                peer.agent.clone().unwrap_or_default(),
+                peer.addrs.join(" "),
+            ]);
+        }
+        table.render(ctx.width)
+    })
+}

@@ -1,0 +1,368 @@
+//! The node's configuration: `config.toml` in the data directory, then the environment, then the
+//! command line; the later wins.
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use pagi_bootstrap::BootstrapList;
+use pagi_policy::{Egress, EthicsConfig};
+use pagi_twin::inference::{ChatModel, Engine, ModelConfig};
+use serde::Deserialize;
+
+use crate::cli::{CliError, RunArgs};
+
+/// Where the file is, below the data directory.
+pub const FILE: &str = "config.toml";
+
+/// What is written on first use: every setting with its default, as comments.
+pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a default; remove the `#` to change it.
+
+[node]
+# swarm = "pagi"                                   # the swarm to belong to
+# listen = ["/ip4/0.0.0.0/tcp/4011", "/ip4/0.0.0.0/udp/4011/quic-v1"]
+# bootstrap = []                                   # nodes to dial first, each ends in /p2p/PEERID
+# mdns = true                                      # look for nodes on the local network
+# control = "127.0.0.1:8006"                       # the control API
+
+[inference]
+# url = ""                                         # an OpenAI-compatible server; PAGI_LLM_URL
+# model = ""                                       # PAGI_LLM_MODEL; the key is PAGI_LLM_API_KEY
+# timeout_s = 120
+# max_turns = 8                                    # turns with tool calls for one goal
+# fallback = "none"                                # "planner": answer without the model while it is away
+
+[plugins]
+# dir = ""                                         # a folder of plugin folders; PLUGIN_DIR
+# auto_discover = false                            # scan it at start; AUTO_DISCOVER_PLUGINS
+# grant = "none"                                   # "all": every twin may call every plugin's tools
+
+[actuator]
+# allow = ["notify", "write_file", "call_tool"]    # what twins may do through POST /act
+
+[ethics]
+# red_lines = []                                   # added to the built-in ones and the playbook's
+
+[egress]
+# private_networks = true                          # http tools may reach private addresses
+"#;
+
+/// The configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The node and its network.
+    pub node: NodeSection,
+    /// The engine goals go to.
+    pub inference: InferenceSection,
+    /// Plugins.
+    pub plugins: PluginsSection,
+    /// Acts.
+    pub actuator: ActuatorSection,
+    /// The node's own ethics rules.
+    pub ethics: EthicsSection,
+    /// Where http tools may go.
+    pub egress: Egress,
+}
+
+/// `[node]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeSection {
+    /// The swarm's name.
+    pub swarm: String,
+    /// Multiaddrs to listen on.
+    pub listen: Vec<String>,
+    /// Multiaddrs to dial first.
+    pub bootstrap: Vec<String>,
+    /// Look for nodes on the local network.
+    pub mdns: bool,
+    /// `HOST:PORT` of the control API; empty for the unix socket alone.
+    pub control: String,
+    /// Also bind the prototype's ports.
+    pub compat_ports: bool,
+}
+
+impl Default for NodeSection {
+    fn default() -> Self {
+        Self {
+            swarm: pagi_messages::wire::DEFAULT_SWARM.to_owned(),
+            listen: vec![
+                "/ip4/0.0.0.0/tcp/4011".to_owned(),
+                "/ip4/0.0.0.0/udp/4011/quic-v1".to_owned(),
+            ],
+            bootstrap: Vec::new(),
+            mdns: true,
+            control: "127.0.0.1:8006".to_owned(),
+            compat_ports: false,
+        }
+    }
+}
+
+/// `[inference]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InferenceSection {
+    /// Base URL of the server; empty for the planner.
+    pub url: String,
+    /// The model's name.
+    pub model: String,
+    /// Seconds for one answer.
+    pub timeout_s: u64,
+    /// Turns with tool calls for one goal.
+    pub max_turns: u32,
+    /// What answers while the model is away.
+    pub fallback: Fallback,
+}
+
+impl Default for InferenceSection {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            model: String::new(),
+            timeout_s: 120,
+            max_turns: 8,
+            fallback: Fallback::None,
+        }
+    }
+}
+
+/// What answers while the model is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fallback {
+    /// Nothing: the goal fails and says why.
+    None,
+    /// The embedded planner.
+    Planner,
+}
+
+/// `[plugins]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginsSection {
+    /// A folder of plugin folders; empty for `plugins` in the data directory.
+    pub dir: String,
+    /// Scan it at start.
+    pub auto_discover: bool,
+    /// Who may call plugins' tools.
+    pub grant: PluginGrant,
+}
+
+/// Who may call plugins' tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PluginGrant {
+    /// Twins they were granted to.
+    #[default]
+    None,
+    /// Every twin.
+    All,
+}
+
+/// `[actuator]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ActuatorSection {
+    /// Acts twins may do.
+    pub allow: BTreeSet<String>,
+}
+
+impl Default for ActuatorSection {
+    fn default() -> Self {
+        Self { allow: ["notify", "write_file", "call_tool"].map(str::to_owned).into() }
+    }
+}
+
+/// `[ethics]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EthicsSection {
+    /// Red lines beside the built-in ones and the playbook's.
+    pub red_lines: Vec<String>,
+}
+
+impl Config {
+    /// Reads the file of `data_dir`, writing the commented template where there is none, and lays
+    /// the environment over it.
+    ///
+    /// # Errors
+    /// [`CliError`] that names the file and what is wrong in it.
+    pub fn load(data_dir: &Path) -> Result<Self, CliError> {
+        let path = data_dir.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::write(&path, TEMPLATE).map_err(|error| {
+                    CliError::new(
+                        format!("cannot write {}: {error}", path.display()),
+                        "check the rights of the data directory, or choose one with --data-dir",
+                    )
+                })?;
+                TEMPLATE.to_owned()
+            }
+            Err(error) => {
+                return Err(CliError::new(
+                    format!("cannot read {}: {error}", path.display()),
+                    "check its rights, or move it away: a new one is made at the next start",
+                ));
+            }
+        };
+        let mut config: Self = toml::from_str(&text).map_err(|error| {
+            let cause = error.to_string();
+            let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
+            CliError::new(
+                format!("{} cannot be used: {cause}", path.display()),
+                "correct that line, or move the file away: a new one is made at the next start",
+            )
+        })?;
+        config.take_environment(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+        Ok(config)
+    }
+
+    fn take_environment(
+        &mut self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), CliError> {
+        if let Some(url) = variable("PAGI_LLM_URL") {
+            self.inference.url = url;
+        }
+        if let Some(model) = variable("PAGI_LLM_MODEL") {
+            self.inference.model = model;
+        }
+        if let Some(fallback) = variable("PAGI_LLM_FALLBACK") {
+            self.inference.fallback = match fallback.as_str() {
+                "planner" => Fallback::Planner,
+                "none" => Fallback::None,
+                other => {
+                    return Err(CliError::usage(
+                        format!("PAGI_LLM_FALLBACK is `{other}`"),
+                        "set it to `planner` or `none`",
+                    ));
+                }
+            };
+        }
+        if let Some(dir) = variable("PLUGIN_DIR") {
+            self.plugins.dir = dir;
+        }
+        if let Some(flag) = variable("AUTO_DISCOVER_PLUGINS") {
+            self.plugins.auto_discover = matches!(flag.to_lowercase().as_str(), "true" | "1" | "yes");
+        }
+        Ok(())
+    }
+
+    /// Lays the command line over it.
+    ///
+    /// # Errors
+    /// [`CliError`] for a bootstrap address that cannot be dialled.
+    pub fn take_arguments(&mut self, args: &RunArgs) -> Result<(), CliError> {
+        if !args.listen.is_empty() {
+            self.node.listen.clone_from(&args.listen);
+        }
+        if !args.bootstrap.is_empty() {
+            self.node.bootstrap.clone_from(&args.bootstrap);
+        }
+        if args.no_mdns {
+            self.node.mdns = false;
+        }
+        if let Some(swarm) = &args.swarm {
+            self.node.swarm.clone_from(swarm);
+        }
+        if let Some(control) = &args.control {
+            self.node.control.clone_from(control);
+        }
+        if args.no_control_tcp {
+            self.node.control.clear();
+        }
+        self.node.compat_ports |= args.compat_ports;
+        if !pagi_messages::wire::is_swarm_name(&self.node.swarm) {
+            return Err(CliError::usage(
+                format!("`{}` cannot be a swarm's name", self.node.swarm),
+                "use 1 to 32 of a-z, 0-9, - and _, starting with a letter or digit",
+            ));
+        }
+        let list = BootstrapList::from_args(&self.node.bootstrap).map_err(|error| {
+            CliError::usage(error.to_string(), "correct the --bootstrap address")
+        })?;
+        self.node.bootstrap = list.as_slice().iter().map(ToString::to_string).collect();
+        Ok(())
+    }
+
+    /// The engine goals go to.
+    ///
+    /// # Errors
+    /// [`CliError`] where a URL is set without a model, or cannot be used.
+    pub fn engine(&self, api_key: Option<String>) -> Result<Engine, CliError> {
+        let section = &self.inference;
+        if section.url.is_empty() {
+            return Ok(Engine::Planner);
+        }
+        if section.model.is_empty() {
+            return Err(CliError::usage(
+                format!("the model server {} is set, but no model", section.url),
+                "set PAGI_LLM_MODEL or inference.model to the name of a model it serves",
+            ));
+        }
+        let model = ChatModel::new(&ModelConfig {
+            url: section.url.clone(),
+            model: section.model.clone(),
+            api_key: api_key.map(Into::into),
+            timeout: Duration::from_secs(section.timeout_s.max(1)),
+            max_turns: section.max_turns,
+            fall_back_to_planner: section.fallback == Fallback::Planner,
+        })
+        .map_err(|error| CliError::usage(error.to_string(), "correct PAGI_LLM_URL"))?;
+        Ok(Engine::Model(model))
+    }
+
+    /// The node's ethics rules: the built-in ones and its own.
+    #[must_use]
+    pub fn ethics(&self) -> EthicsConfig {
+        EthicsConfig::default().merge(&EthicsConfig {
+            red_lines: self.ethics.red_lines.clone(),
+            harm_categories: Vec::new(),
+            refusal_response: String::new(),
+            alignment_check: true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_the_defaults() {
+        let parsed: Config = toml::from_str(TEMPLATE).unwrap();
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Config::default()));
+        // Every commented setting parses too, so the template cannot promise what is not there.
+        let live: String = TEMPLATE
+            .lines()
+            .skip(1)
+            .map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line)))
+            .collect();
+        let parsed: Config = toml::from_str(&live).unwrap();
+        assert_eq!(parsed.node.control, Config::default().node.control);
+        assert_eq!(parsed.actuator.allow, Config::default().actuator.allow);
+    }
+
+    #[test]
+    fn a_bad_file_is_named_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "[node]\nlisten = 3\n").unwrap();
+        let error = Config::load(dir.path()).unwrap_err();
+        assert!(error.cause.contains("config.toml") && error.cause.contains("line 2"), "{error:?}");
+        std::fs::write(dir.path().join(FILE), "[node]\nlisen = []\n").unwrap();
+        assert!(Config::load(dir.path()).unwrap_err().cause.contains("lisen"));
+    }
+
+    #[test]
+    fn a_model_needs_a_name() {
+        let mut config = Config::default();
+        assert_eq!(config.engine(None).unwrap().name(), "planner");
+        config
+            .take_environment(|name| (name == "PAGI_LLM_URL").then(|| "http://127.0.0.1:1".into()))
+            .unwrap();
+        assert!(config.engine(None).is_err());
+        config.inference.model = "m".into();
+        assert_eq!(config.engine(None).unwrap().name(), "m");
+    }
+}

@@ -1,0 +1,650 @@
+//! The node as its control API sees it.
+
+use std::{sync::Arc, time::Instant};
+
+use async_trait::async_trait;
+use cid::Cid;
+use futures::StreamExt;
+use pagi_api::{
+    ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, goal::*, swarm::*,
+    tools::*, twins::*,
+};
+use pagi_hive::{Hive, HiveError};
+use pagi_messages::{
+    Capabilities, Did, Event, EventType, SigningIdentity, TwinPresence,
+    content::{DAG_CBOR, from_dag_cbor, to_dag_cbor},
+    event::{from_unix_ms, rfc3339},
+};
+use pagi_playbook::{Artifact, Revision, block};
+use pagi_store::{ArtifactRecord, AuditRecord, Store, StoreError};
+use pagi_swarm::{Swarm, SwarmError};
+use pagi_twin::{
+    InferError, Mind, TwinError, actuator::ActError, event_now, inference::Engine, now_ms, now_text,
+    ports::Tools,
+};
+use serde_json::{Value, json};
+
+use super::gateway::{Gateway, api_error};
+
+/// Time to fetch a document for a user.
+const FETCH_TIME: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The node behind the control API.
+pub struct PagiNode {
+    identity: SigningIdentity,
+    swarm_name: String,
+    store: Store,
+    swarm: Swarm,
+    hive: Hive,
+    mind: Mind,
+    gateway: Arc<Gateway>,
+    started: Instant,
+}
+
+fn internal(error: impl std::fmt::Display) -> ApiError {
+    ApiError::Internal(error.to_string())
+}
+
+fn store_error(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Closed | StoreError::Interrupted => {
+            ApiError::Unavailable("the node is shutting down".to_owned())
+        }
+        other => internal(other),
+    }
+}
+
+fn twin_error(error: TwinError) -> ApiError {
+    match error {
+        TwinError::UnknownTwin(id) => ApiError::NotFound { what: "twin", id },
+        TwinError::Invalid(detail) => ApiError::invalid(detail),
+        TwinError::Store(error) => store_error(error),
+        TwinError::Act(error) => match error {
+            ActError::NotAllowed(_) => ApiError::Forbidden(error.to_string()),
+            ActError::NoDesktop(_) => ApiError::Unavailable(error.to_string()),
+            ActError::Io { .. } => internal(error),
+            ActError::Unknown(_) | ActError::Parameters(_) | ActError::Path(_) => {
+                ApiError::invalid(error.to_string())
+            }
+        },
+        other => internal(other),
+    }
+}
+
+fn hive_error(error: HiveError) -> ApiError {
+    match error {
+        HiveError::Closed => ApiError::Unavailable(error.to_string()),
+        HiveError::Refused(_) => ApiError::Forbidden(error.to_string()),
+        HiveError::Store(error) => store_error(error),
+        other => internal(other),
+    }
+}
+
+fn swarm_error(error: SwarmError) -> ApiError {
+    ApiError::Unavailable(error.to_string())
+}
+
+fn parse_cid(text: &str) -> Result<Cid, ApiError> {
+    text.parse().map_err(|_| {
+        ApiError::Malformed(format!(
+            "`{}` is not a CID (bafy…)",
+            text.chars().take(80).collect::<String>()
+        ))
+    })
+}
+
+fn logged(event: pagi_store::LoggedEvent) -> LoggedEvent {
+    LoggedEvent { seq: event.seq, event: event.event }
+}
+
+fn filter(filter: EventFilter) -> pagi_store::EventFilter {
+    pagi_store::EventFilter {
+        event_type: filter.event_type,
+        twin_id: filter.twin_id,
+        source: filter.source,
+    }
+}
+
+impl PagiNode {
+    #[allow(clippy::too_many_arguments, reason = "one argument per room that is joined")]
+    pub(super) fn new(
+        identity: SigningIdentity,
+        swarm_name: String,
+        store: Store,
+        swarm: Swarm,
+        hive: Hive,
+        mind: Mind,
+        gateway: Arc<Gateway>,
+        started: Instant,
+    ) -> Self {
+        Self { identity, swarm_name, store, swarm, hive, mind, gateway, started }
+    }
+
+    /// Tells the hive which twins live here, so that it announces them.
+    ///
+    /// # Errors
+    /// [`ApiError`] where the store fails.
+    pub async fn announce_twins(&self) -> Result<(), ApiError> {
+        let mut twins = Vec::new();
+        for twin in self.mind.twins().map_err(twin_error)? {
+            if twin.state.get("status").and_then(Value::as_str) != Some("active") {
+                continue;
+            }
+            let did: Did = twin.did.parse().map_err(internal)?;
+            let tools = self.gateway.catalog(&twin.twin_id).await;
+            twins.push(TwinPresence {
+                did,
+                timestamp: now_ms(),
+                capabilities: Capabilities {
+                    tools: tools.into_iter().map(|tool| tool.name).collect(),
+                    inference: self.mind.engine().name().to_owned(),
+                },
+                twin_id: twin.twin_id,
+            });
+        }
+        self.hive.set_twins(twins);
+        Ok(())
+    }
+
+    fn engine_text(&self) -> String {
+        match self.mind.engine() {
+            Engine::Planner => "planner".to_owned(),
+            Engine::Model(model) => format!("{} at {}", model.name(), model.base()),
+        }
+    }
+
+    async fn log_audit(&self, actor: &str, action: &str, verdict: &str, detail: Value) {
+        let audit = AuditRecord::new(now_text(), actor, action, verdict).with_detail(detail);
+        if let Err(error) = self.store.append_audit(audit).await {
+            tracing::error!(%error, action, "an act could not be audited");
+        }
+    }
+}
+
+#[async_trait]
+impl Node for PagiNode {
+    async fn info(&self) -> Result<NodeInfo, ApiError> {
+        Ok(NodeInfo {
+            peer_id: self.swarm.peer_id().to_owned(),
+            did: self.identity.did().to_string(),
+            swarm: self.swarm_name.clone(),
+            listen: self.swarm.listen_addrs().await.map_err(swarm_error)?,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.started.elapsed().as_secs(),
+            twins: self.store.list_twins().map_err(store_error)?.len(),
+            tools: self.gateway.host().list().len(),
+            peers: self.swarm.peers().await.map_err(swarm_error)?.len(),
+            inference: self.engine_text(),
+        })
+    }
+
+    async fn did_document(&self) -> Result<Value, ApiError> {
+        self.identity.did().document().map_err(internal)
+    }
+
+    async fn metrics(&self) -> Result<String, ApiError> {
+        let stats = serde_json::to_value(self.swarm.stats()).map_err(internal)?;
+        let snapshot = self.hive.playbook();
+        let mut text = String::new();
+        let mut put = |name: &str, kind: &str, help: &str, value: f64| {
+            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"));
+        };
+        put("pagi_uptime_seconds", "gauge", "Time since start.", self.started.elapsed().as_secs_f64());
+        put("pagi_twins", "gauge", "Twins on this node.",
+            self.store.list_twins().map_err(store_error)?.len() as f64);
+        put("pagi_tools", "gauge", "Tools registered.", self.gateway.host().list().len() as f64);
+        put("pagi_nodes_known", "gauge", "Other nodes heard lately.", self.hive.nodes().len() as f64);
+        put("pagi_twins_known", "gauge", "Twins of other nodes heard lately.",
+            self.hive.known_twins().len() as f64);
+        put("pagi_event_log_last_seq", "counter", "Sequence number of the newest event.",
+            self.store.last_event_seq().map_err(store_error)? as f64);
+        put("pagi_playbook_revisions", "gauge", "Playbook revisions held.", snapshot.revisions as f64);
+        put("pagi_playbook_heads", "gauge", "Playbook heads; more than 1 is a fork to be joined.",
+            snapshot.heads.len() as f64);
+        let term = self.hive.office().map_or(0, |office| office.term);
+        put("pagi_mo_term", "gauge", "Term of the MO in office; 0 without one.", term as f64);
+        for (name, value) in stats.as_object().into_iter().flatten() {
+            let kind = if name == "connected" { "gauge" } else { "counter" };
+            put(&format!("pagi_swarm_{name}"), kind, "See the swarm statistics.",
+                value.as_f64().unwrap_or(0.0));
+        }
+        Ok(text)
+    }
+
+    async fn create_twin(&self, request: CreateTwin) -> Result<Twin, ApiError> {
+        let twin = self.mind.create_twin(request).await.map_err(twin_error)?;
+        self.announce_twins().await?;
+        Ok(twin)
+    }
+
+    async fn twins(&self) -> Result<Vec<Twin>, ApiError> {
+        self.mind.twins().map_err(twin_error)
+    }
+
+    async fn twin(&self, twin_id: &str) -> Result<Twin, ApiError> {
+        self.mind.twin(twin_id).map_err(twin_error)
+    }
+
+    async fn twin_did(&self, twin_id: &str) -> Result<TwinDid, ApiError> {
+        self.mind.twin_did(twin_id).map_err(twin_error)
+    }
+
+    async fn patch_state(&self, twin_id: &str, patch: Value) -> Result<Twin, ApiError> {
+        let twin = self.mind.patch_state(twin_id, patch).await.map_err(twin_error)?;
+        self.announce_twins().await?;
+        Ok(twin)
+    }
+
+    async fn append_memory(&self, twin_id: &str, entry: AppendMemory) -> Result<Memory, ApiError> {
+        self.mind.append_memory(twin_id, entry).await.map_err(twin_error)
+    }
+
+    async fn memories(&self, twin_id: &str, limit: Option<usize>) -> Result<Vec<Memory>, ApiError> {
+        self.mind.memories(twin_id, limit).map_err(twin_error)
+    }
+
+    async fn search_memory(
+        &self,
+        twin_id: &str,
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<Memory>, ApiError> {
+        self.mind.search_memory(twin_id, query, limit).map_err(twin_error)
+    }
+
+    async fn emotion(&self, twin_id: &str) -> Result<Emotion, ApiError> {
+        self.mind.emotion(twin_id).map_err(twin_error)
+    }
+
+    async fn set_emotion(&self, twin_id: &str, emotion: SetEmotion) -> Result<Emotion, ApiError> {
+        self.mind.set_emotion(twin_id, emotion).await.map_err(twin_error)
+    }
+
+    async fn act(&self, request: ActRequest) -> Result<ActOutcome, ApiError> {
+        self.mind.act(request).await.map_err(twin_error)
+    }
+
+    async fn build_context(
+        &self,
+        request: BuildContext,
+        emotional: bool,
+    ) -> Result<BuiltContext, ApiError> {
+        self.mind.build_context(request, emotional).await.map_err(twin_error)
+    }
+
+    async fn infer(&self, request: InferRequest) -> Result<InferResponse, ApiError> {
+        self.mind.infer(request).await.map_err(|error| match error {
+            InferError::Twin(error) => twin_error(error),
+            InferError::Model(error) => ApiError::Upstream(error.to_string()),
+        })
+    }
+
+    async fn interact(
+        &self,
+        twin_id: &str,
+        request: GoalRequest,
+        progress: Option<ProgressSink>,
+    ) -> Result<Interaction, ApiError> {
+        self.mind.interact(twin_id, request, progress).await.map_err(twin_error)
+    }
+
+    async fn plan(&self, request: PlanRequest) -> Result<Plan, ApiError> {
+        self.mind.plan(request).await.map_err(twin_error)
+    }
+
+    async fn register_tool(&self, request: RegisterTool) -> Result<Tool, ApiError> {
+        let tool = self.gateway.register(request).await?;
+        self.announce_twins().await?;
+        Ok(tool)
+    }
+
+    async fn tools(&self, twin_id: Option<&str>) -> Result<Vec<Tool>, ApiError> {
+        self.gateway.list(twin_id)
+    }
+
+    async fn allow_tool(&self, twin_id: &str, request: AllowTool) -> Result<Tool, ApiError> {
+        let tool = self.gateway.allow(twin_id, request).await?;
+        self.announce_twins().await?;
+        Ok(tool)
+    }
+
+    async fn execute_tool(&self, name: &str, request: ExecuteTool) -> Result<ToolResult, ApiError> {
+        if let Some(twin_id) = &request.twin_id {
+            self.mind.twin(twin_id).map_err(twin_error)?;
+        }
+        let start = Instant::now();
+        // The twin whose key signs may be named in the parameters alone, as the prototype did.
+        let twin_id = request.twin_id.as_deref();
+        let result = self.gateway.execute(name, twin_id, request.parameters.clone()).await;
+        let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (verdict, action) = match &result {
+            Ok(_) => ("ok", "tool_call"),
+            Err(pagi_plugin_host::ToolError::Denied { .. }) => ("refused", "tool_denied"),
+            Err(_) => ("failed", "tool_call"),
+        };
+        // A call of a tool that does not exist, or with parameters that do not fit, changes nothing
+        // and is no call.
+        let ran = !matches!(
+            &result,
+            Err(pagi_plugin_host::ToolError::Unknown { .. }
+                | pagi_plugin_host::ToolError::InvalidParameters { .. })
+        );
+        if ran {
+            let error = result.as_ref().err().map(ToString::to_string);
+            let mut event = event_now(
+                EventType::ToolExecuted,
+                "gateway",
+                json!({"tool": name, "parameters": request.parameters, "status": verdict,
+                       "result": result.as_ref().ok(), "error": error,
+                       "duration_ms": duration_ms}),
+            )
+            .about(name);
+            event.twin_id = request.twin_id.clone();
+            let audit = AuditRecord::new(
+                now_text(),
+                request.twin_id.as_deref().unwrap_or("user"),
+                action,
+                verdict,
+            )
+            .about(name)
+            .with_detail(json!({"parameters": request.parameters, "error": error}));
+            let batch = pagi_store::Batch::new().event(event).audit(audit);
+            self.store.write(batch).await.map_err(store_error)?;
+        }
+        Ok(ToolResult {
+            tool: name.to_owned(),
+            status: "ok".into(),
+            result: result.map_err(api_error)?,
+            duration_ms,
+        })
+    }
+
+    async fn plugins(&self) -> Result<Vec<Plugin>, ApiError> {
+        Ok(self.gateway.plugins().await)
+    }
+
+    async fn publish(&self, request: PublishEvent) -> Result<LoggedEvent, ApiError> {
+        let kind: EventType =
+            request.event_type.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+        let source = request.source.as_deref().unwrap_or("api");
+        if source.is_empty() || source.len() > 64 {
+            return Err(ApiError::invalid("source is a name of 1 to 64 characters"));
+        }
+        let mut event: Event = event_now(kind, source, request.payload);
+        event.twin_id = request.twin_id;
+        event.subject = request.subject;
+        let seq = self.store.append_event(event.clone()).await.map_err(store_error)?;
+        Ok(LoggedEvent { seq, event })
+    }
+
+    async fn events(
+        &self,
+        after: u64,
+        limit: usize,
+        wanted: EventFilter,
+    ) -> Result<Vec<LoggedEvent>, ApiError> {
+        let events = self.store.events_after(after, limit, &filter(wanted)).map_err(store_error)?;
+        Ok(events.into_iter().map(logged).collect())
+    }
+
+    async fn follow_events(
+        &self,
+        after: Option<u64>,
+        wanted: EventFilter,
+    ) -> Result<EventStream, ApiError> {
+        let after = match after {
+            Some(after) => after,
+            None => self.store.last_event_seq().map_err(store_error)?,
+        };
+        let tail = self.store.follow(after, filter(wanted));
+        Ok(futures::stream::unfold(tail, |mut tail| async move {
+            match tail.next().await {
+                Ok(Some(event)) => Some((Ok(logged(event)), tail)),
+                Ok(None) => None,
+                Err(error) => Some((Err(store_error(error)), tail)),
+            }
+        })
+        .boxed())
+    }
+
+    async fn audit(&self, after: u64, limit: usize) -> Result<Vec<AuditEntry>, ApiError> {
+        let records = self.store.audit_after(after, limit).map_err(store_error)?;
+        Ok(records
+            .into_iter()
+            .map(|record| AuditEntry {
+                seq: record.seq,
+                ts: record.ts,
+                actor: record.actor,
+                action: record.action,
+                subject: record.subject,
+                verdict: record.verdict,
+                detail: record.detail,
+            })
+            .collect())
+    }
+
+    async fn swarm(&self) -> Result<SwarmView, ApiError> {
+        let mut nodes: Vec<String> =
+            self.hive.nodes().into_iter().map(|did| did.to_string()).collect();
+        nodes.push(self.identity.did().to_string());
+        nodes.sort();
+        let mut twins = Vec::new();
+        for twin in self.mind.twins().map_err(twin_error)? {
+            let tools = self.gateway.catalog(&twin.twin_id).await;
+            twins.push(KnownTwin {
+                twin_id: twin.twin_id,
+                did: twin.did,
+                node: self.identity.did().to_string(),
+                last_seen: now_text(),
+                tools: tools.into_iter().map(|tool| tool.name).collect(),
+                inference: self.mind.engine().name().to_owned(),
+                local: true,
+            });
+        }
+        twins.extend(self.hive.known_twins().into_iter().map(|seen| KnownTwin {
+            twin_id: seen.presence.twin_id,
+            did: seen.presence.did.to_string(),
+            node: seen.node.to_string(),
+            last_seen: rfc3339(from_unix_ms(seen.heard_ms)),
+            tools: seen.presence.capabilities.tools,
+            inference: seen.presence.capabilities.inference,
+            local: false,
+        }));
+        Ok(SwarmView {
+            name: self.swarm_name.clone(),
+            node: self.info().await?,
+            nodes,
+            twins,
+            mo: self.hive.office().map(|office| office.mo.to_string()),
+            playbook: self.hive.playbook().head.to_string(),
+            stats: serde_json::to_value(self.swarm.stats()).map_err(internal)?,
+        })
+    }
+
+    async fn peers(&self) -> Result<Vec<Peer>, ApiError> {
+        let peers = self.swarm.peers().await.map_err(swarm_error)?;
+        Ok(peers
+            .into_iter()
+            .map(|peer| Peer {
+                did: Did::from_peer_id(&peer.peer_id).ok().map(|did| did.to_string()),
+                peer_id: peer.peer_id,
+                addrs: peer.addrs,
+                agent: peer.agent,
+                in_mesh: peer.in_mesh,
+                score: peer.score,
+            })
+            .collect())
+    }
+
+    async fn playbook(&self) -> Result<PlaybookView, ApiError> {
+        let snapshot = self.hive.playbook();
+        Ok(PlaybookView {
+            head: snapshot.head.to_string(),
+            heads: snapshot.heads.iter().map(ToString::to_string).collect(),
+            genesis: snapshot.genesis.to_string(),
+            revisions: snapshot.revisions,
+            document: snapshot.state.document(),
+            toml: snapshot.state.to_toml(),
+        })
+    }
+
+    async fn playbook_log(&self, limit: usize) -> Result<Vec<RevisionView>, ApiError> {
+        let log = self.hive.log(limit).await.map_err(hive_error)?;
+        Ok(log
+            .into_iter()
+            .map(|(cid, revision)| {
+                let body = revision.body();
+                RevisionView {
+                    cid: cid.to_string(),
+                    parents: body.parents.iter().map(ToString::to_string).collect(),
+                    author: revision.author().to_string(),
+                    term: body.term,
+                    lamport: body.lamport,
+                    merged: body.merged.iter().map(|merged| merged.artifact.to_string()).collect(),
+                    summary: summary(body),
+                    ts: rfc3339(from_unix_ms(body.timestamp)),
+                }
+            })
+            .collect())
+    }
+
+    async fn verify_playbook(&self) -> Result<PlaybookCheck, ApiError> {
+        match self.hive.verify().await {
+            Ok(checked) => Ok(PlaybookCheck {
+                valid: true,
+                revisions: checked.revisions,
+                head: self.hive.playbook().head.to_string(),
+                problem: None,
+            }),
+            Err(HiveError::History(bad)) => Ok(PlaybookCheck {
+                valid: false,
+                revisions: self.hive.playbook().revisions,
+                head: self.hive.playbook().head.to_string(),
+                problem: Some(bad.to_string()),
+            }),
+            Err(error) => Err(hive_error(error)),
+        }
+    }
+
+    async fn artifacts(&self, limit: usize) -> Result<Vec<ArtifactView>, ApiError> {
+        let mut records = self.store.list_artifacts().map_err(store_error)?;
+        records.reverse();
+        records.into_iter().take(limit).map(artifact_view).collect()
+    }
+
+    async fn artifact(&self, cid: &str) -> Result<ArtifactView, ApiError> {
+        let cid = parse_cid(cid)?.to_string();
+        let record = self.store.get_artifact(&cid).map_err(store_error)?;
+        artifact_view(record.ok_or(ApiError::NotFound { what: "artifact", id: cid })?)
+    }
+
+    async fn mo(&self) -> Result<MoView, ApiError> {
+        let (status, _) = self.hive.election().await.map_err(hive_error)?;
+        let office = self.hive.office();
+        Ok(MoView {
+            is_me: status.mo.as_ref() == Some(self.identity.did()),
+            mo: status.mo.as_ref().map(ToString::to_string),
+            term: status.term,
+            certificate: office
+                .map(|office| office.certificate.to_string())
+                .or_else(|| status.certificate.clone()),
+            election: serde_json::to_value(&status).map_err(internal)?,
+        })
+    }
+
+    async fn step_down(&self) -> Result<MoView, ApiError> {
+        if self.hive.office().is_none_or(|office| office.mo != *self.identity.did()) {
+            return Err(ApiError::Conflict("this node is not the MO".to_owned()));
+        }
+        self.hive.step_down().await.map_err(hive_error)?;
+        let mut office = self.hive.watch_office();
+        let me = self.identity.did().clone();
+        let gone = office
+            .wait_for(|office| office.as_ref().is_none_or(|office| office.mo != me));
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), gone).await;
+        self.log_audit("user", "stepped_down", "done", json!({"node": self.identity.did()})).await;
+        self.mo().await
+    }
+
+    async fn put_document(&self, document: Value) -> Result<String, ApiError> {
+        let bytes = to_dag_cbor(&document).map_err(|error| ApiError::invalid(error.to_string()))?;
+        let cid = self.swarm.put_block(bytes, true).await.map_err(swarm_error)?;
+        if let Err(error) = self.swarm.provide(&cid).await {
+            tracing::debug!(%cid, %error, "the document was not announced in the DHT");
+        }
+        Ok(cid.to_string())
+    }
+
+    async fn get_document(&self, cid: &str) -> Result<Value, ApiError> {
+        let cid = parse_cid(cid)?;
+        if cid.codec() != DAG_CBOR {
+            return Err(ApiError::invalid("only DAG-CBOR documents can be shown (bafyrei…)"));
+        }
+        let bytes = self.swarm.get_block(&cid, &[], FETCH_TIME).await.map_err(|error| match error {
+            SwarmError::Timeout { .. } => ApiError::Timeout(error.to_string()),
+            other => swarm_error(other),
+        })?;
+        let document: Ipld = from_dag_cbor(&bytes).map_err(|error| ApiError::invalid(error.to_string()))?;
+        Ok(ipld_json(document))
+    }
+}
+
+type Ipld = ipld_core::ipld::Ipld;
+
+/// IPLD as JSON: links as `{"/": CID}` and bytes as `{"/": {"bytes": base64}}` (DAG-JSON).
+fn ipld_json(value: Ipld) -> Value {
+    match value {
+        Ipld::Null => Value::Null,
+        Ipld::Bool(value) => json!(value),
+        Ipld::Integer(value) => i64::try_from(value)
+            .map(|value| json!(value))
+            .or_else(|_| u64::try_from(value).map(|value| json!(value)))
+            .unwrap_or_else(|_| json!(value.to_string())),
+        Ipld::Float(value) => json!(value),
+        Ipld::String(value) => json!(value),
+        Ipld::Bytes(value) => {
+            let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, value);
+            json!({"/": {"bytes": text}})
+        }
+        Ipld::List(items) => items.into_iter().map(ipld_json).collect(),
+        Ipld::Map(items) => {
+            items.into_iter().map(|(key, value)| (key, ipld_json(value))).collect()
+        }
+        Ipld::Link(cid) => json!({"/": cid.to_string()}),
+    }
+}
+
+/// What a revision changed, in words.
+fn summary(revision: &Revision) -> String {
+    if revision.merged.is_empty() {
+        return format!("joins {} heads", revision.parents.len());
+    }
+    let mut parts = Vec::new();
+    let mut count = |n: usize, what: &str| {
+        if n > 0 {
+            parts.push(format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
+        }
+    };
+    let deltas = || revision.merged.iter().map(|merged| &merged.delta);
+    count(deltas().map(|delta| delta.cases.len()).sum(), "case");
+    count(deltas().map(|delta| delta.bullets.len()).sum(), "bullet");
+    count(deltas().map(|delta| delta.counts.len()).sum(), "count");
+    count(deltas().map(|delta| delta.set.len()).sum(), "setting");
+    parts.join(", ")
+}
+
+fn artifact_view(record: ArtifactRecord) -> Result<ArtifactView, ApiError> {
+    let cid = parse_cid(&record.cid)?;
+    let artifact = block::open::<Artifact>(&cid, &record.bytes).map_err(internal)?;
+    let body = artifact.body();
+    Ok(ArtifactView {
+        cid: record.cid,
+        author: record.author,
+        status: record.status,
+        reason: record.reason,
+        base: body.base.to_string(),
+        critique: body.critique.clone(),
+        delta: serde_json::to_value(&body.delta).map_err(internal)?,
+        ts: record.ts,
+    })
+}

@@ -1,0 +1,157 @@
+//! Joins the rooms of a node: each of them names what it needs as small traits, and here, and only
+//! here, the siblings meet.
+//!
+//! Start order: keys, store, network, hive, tools, mind, control. Stop order is the reverse, so that
+//! nothing is acknowledged that cannot be stored any more.
+
+mod api;
+mod gateway;
+mod natives;
+mod network;
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use pagi_control::Control;
+use pagi_hive::{Hive, HiveConfig};
+use pagi_messages::{SigningIdentity, wire};
+use pagi_playbook::Genesis;
+use pagi_plugin_host::{HostConfig, ToolHost};
+use pagi_store::Store;
+use pagi_swarm::{Swarm, SwarmConfig};
+use pagi_twin::{Mind, MindConfig, identity::KeyStore};
+use tokio::task::JoinHandle;
+
+pub use self::{api::PagiNode, gateway::Gateway};
+use crate::{cli::CliError, config::Config};
+
+/// A running node.
+pub struct Running {
+    /// What it offers its user.
+    pub node: Arc<PagiNode>,
+    hive: Hive,
+    swarm: Swarm,
+    store: Store,
+    pumps: Vec<JoinHandle<()>>,
+}
+
+/// A room that could not be opened.
+fn cannot(what: &str, error: &dyn std::fmt::Display, next: &str) -> CliError {
+    CliError::new(format!("{what}: {error}"), next.to_owned())
+}
+
+impl Running {
+    /// Starts a node in `data_dir`. The control API is started by the caller, over [`Running::node`].
+    ///
+    /// # Errors
+    /// [`CliError`] with the room that failed and a next step.
+    pub async fn start(data_dir: &Path, config: &Config) -> Result<Self, CliError> {
+        let started = Instant::now();
+        let keys = KeyStore::open(&data_dir.join("keys"))
+            .map_err(|error| cannot("the keys", &error, "restore them or choose another --data-dir"))?;
+        let seed = keys
+            .node_seed()
+            .map_err(|error| cannot("the node's key", &error, "restore it from a backup"))?;
+        let identity = SigningIdentity::from_seed(&seed);
+        let store = Store::open(data_dir).map_err(|error| {
+            cannot(
+                "the store",
+                &error,
+                "stop the other node that uses this directory, or choose another --data-dir",
+            )
+        })?;
+        let (swarm, inbound) = pagi_swarm::start(SwarmConfig {
+            secret_key: seed,
+            data_dir: data_dir.to_owned(),
+            swarm: config.node.swarm.clone(),
+            listen: config.node.listen.clone(),
+            bootstrap: config.node.bootstrap.clone(),
+            mdns: config.node.mdns,
+            limits: Default::default(),
+        })
+        .await
+        .map_err(|error| {
+            cannot("the network", &error, "choose other addresses: --listen /ip4/0.0.0.0/tcp/0")
+        })?;
+        let topics = network::Topics {
+            coordination: wire::coordination_topic(&config.node.swarm),
+            election: wire::election_topic(&config.node.swarm),
+        };
+        for topic in [&topics.coordination, &topics.election] {
+            swarm
+                .subscribe(topic)
+                .await
+                .map_err(|error| cannot("the gossip topic", &error, "report this as a bug"))?;
+        }
+        let network = Arc::new(network::Network::new(swarm.clone(), topics));
+        let genesis = Genesis::from_toml(config.node.swarm.clone(), pagi_playbooks::BASE)
+            .map_err(|error| cannot("the starter playbook", &error, "report this as a bug"))?;
+        let hive = Hive::start(
+            HiveConfig { identity: identity.clone(), genesis, election: Default::default() },
+            store.clone(),
+            network.clone(),
+            network.clone(),
+        )
+        .await
+        .map_err(|error| cannot("the hive", &error, "restore the data directory from a backup"))?;
+
+        let gateway = Gateway::open(host(data_dir, config)?, store.clone(), config)
+            .await
+            .map_err(|error| cannot("the tools", &error, "report this as a bug"))?;
+        let gateway = Arc::new(gateway);
+        let mind = Mind::new(
+            store.clone(),
+            keys,
+            gateway.clone(),
+            Arc::new(network::HivePort(hive.clone())),
+            MindConfig {
+                engine: config.engine(std::env::var("PAGI_LLM_API_KEY").ok())?,
+                ethics: config.ethics(),
+                allowed_acts: config.actuator.allow.clone(),
+                files: data_dir.join("twins"),
+            },
+        )
+        .map_err(|error| cannot("the mind", &error, "correct [ethics] in config.toml"))?;
+        natives::register(&gateway, &mind, &hive)
+            .map_err(|error| cannot("the native tools", &error, "report this as a bug"))?;
+        gateway.discover().await;
+
+        let pumps = network::pump(inbound, hive.clone(), network);
+        let node = Arc::new(PagiNode::new(
+            identity,
+            config.node.swarm.clone(),
+            store.clone(),
+            swarm.clone(),
+            hive.clone(),
+            mind.clone(),
+            gateway,
+            started,
+        ));
+        node.announce_twins()
+            .await
+            .map_err(|error| cannot("the twins", &error, "report this as a bug"))?;
+        Ok(Self { node, hive, swarm, store, pumps })
+    }
+
+    /// Stops everything, in order.
+    pub async fn stop(self, control: Option<Control>) {
+        if let Some(control) = control {
+            control.shutdown(std::time::Duration::from_secs(5)).await;
+        }
+        self.hive.shutdown().await;
+        // The step-down message is on its way; the network needs a moment of its own to send it.
+        self.swarm.shutdown().await;
+        for pump in self.pumps {
+            pump.abort();
+        }
+        self.store.close().await;
+    }
+}
+
+fn host(data_dir: &Path, config: &Config) -> Result<ToolHost, CliError> {
+    let mut roots = vec![data_dir.join("plugins")];
+    if !config.plugins.dir.is_empty() {
+        roots.push(config.plugins.dir.clone().into());
+    }
+    ToolHost::new(HostConfig { wasm_root: roots, ..HostConfig::default() })
+        .map_err(|error| cannot("the plugin host", &error, "report this as a bug"))
+}

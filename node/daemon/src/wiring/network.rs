@@ -1,0 +1,147 @@
+//! The hive's ports over the swarm, the mind's port over the hive, and the pumps that carry what the
+//! network delivers to the hive.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use cid::Cid;
+use pagi_hive::{
+    Hive, HiveError, Judgement,
+    ports::{Content, Gossip, NetworkError, Topic},
+};
+use pagi_messages::Verified;
+use pagi_playbook::Artifact;
+use pagi_swarm::{Inbound, PeerEvent, Swarm};
+use pagi_twin::ports::{Adopted, Collective, PublishError};
+use tokio::task::JoinHandle;
+
+/// Time to fetch one block.
+const FETCH_TIME: Duration = Duration::from_secs(20);
+
+/// The names of the gossip topics.
+pub struct Topics {
+    pub coordination: String,
+    pub election: String,
+}
+
+/// The swarm as the hive sees it.
+pub struct Network {
+    swarm: Swarm,
+    topics: Topics,
+}
+
+impl Network {
+    pub fn new(swarm: Swarm, topics: Topics) -> Self {
+        Self { swarm, topics }
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> NetworkError {
+    NetworkError(error.to_string())
+}
+
+#[async_trait]
+impl Gossip for Network {
+    async fn publish(&self, topic: Topic, data: Vec<u8>) -> Result<(), NetworkError> {
+        let topic = match topic {
+            Topic::Coordination => &self.topics.coordination,
+            Topic::Election => &self.topics.election,
+        };
+        self.swarm.publish(topic, data).await.map(drop).map_err(failed)
+    }
+}
+
+#[async_trait]
+impl Content for Network {
+    async fn put(&self, block: Vec<u8>) -> Result<Cid, NetworkError> {
+        let cid = self.swarm.put_block(block, true).await.map_err(failed)?;
+        // Finding the block through the DHT is a convenience; gossip names who has it.
+        let swarm = self.swarm.clone();
+        tokio::spawn(async move {
+            if let Err(error) = swarm.provide(&cid).await {
+                tracing::debug!(%cid, %error, "the block was not announced in the DHT");
+            }
+        });
+        Ok(cid)
+    }
+
+    async fn get(&self, cid: &Cid, providers: &[String]) -> Result<Vec<u8>, NetworkError> {
+        self.swarm.get_block(cid, providers, FETCH_TIME).await.map_err(failed)
+    }
+}
+
+/// The hive as the mind sees it.
+pub struct HivePort(pub Hive);
+
+#[async_trait]
+impl Collective for HivePort {
+    fn playbook(&self) -> Adopted {
+        let snapshot = self.0.playbook();
+        Adopted { head: snapshot.head, state: snapshot.state }
+    }
+
+    async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, PublishError> {
+        self.0.publish(artifact).await.map_err(|error| match error {
+            HiveError::Refused(refusal) => {
+                PublishError::Refused(format!("the {} gate: {refusal}", refusal.gate()))
+            }
+            other => PublishError::Store(other.to_string()),
+        })
+    }
+}
+
+/// Carries gossip and peer events to the hive until the network stops.
+pub fn pump(inbound: Inbound, hive: Hive, network: Arc<Network>) -> Vec<JoinHandle<()>> {
+    let Inbound { mut gossip, mut requests, mut peers, .. } = inbound;
+    let talk = tokio::spawn({
+        let hive = hive.clone();
+        let network = network.clone();
+        async move {
+            while let Some(message) = gossip.recv().await {
+                let topic = if message.topic == network.topics.election {
+                    Topic::Election
+                } else if message.topic == network.topics.coordination {
+                    Topic::Coordination
+                } else {
+                    message.verdict.ignore();
+                    continue;
+                };
+                match hive.gossip(topic, &message.author_peer, &message.data).await {
+                    Judgement::Accept => message.verdict.accept(),
+                    Judgement::Reject(reason) => {
+                        tracing::warn!(author = message.author_peer, reason, "gossip rejected");
+                        message.verdict.reject();
+                    }
+                    Judgement::Ignore(reason) => {
+                        tracing::debug!(author = message.author_peer, reason, "gossip ignored");
+                        message.verdict.ignore();
+                    }
+                }
+            }
+        }
+    });
+    let come_and_go = tokio::spawn(async move {
+        while let Some(event) = peers.recv().await {
+            match event {
+                PeerEvent::Connected { peer_id, .. } => {
+                    tracing::info!(peer_id, "peer connected");
+                }
+                PeerEvent::Subscribed { topic, .. } if topic == network.topics.coordination => {
+                    hive.peer_listens();
+                }
+                PeerEvent::Disconnected { peer_id } => {
+                    tracing::info!(peer_id, "peer gone");
+                    hive.peer_gone(&peer_id).await;
+                }
+                _ => {}
+            }
+        }
+    });
+    // No private protocol is spoken yet: a request is closed without an answer.
+    let private = tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            tracing::debug!(peer = request.peer_id, "a private request was not answered");
+        }
+    });
+    vec![talk, come_and_go, private]
+}

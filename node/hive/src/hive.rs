@@ -1,0 +1,409 @@
+//! The handle to the hive, and the tasks behind it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use cid::Cid;
+use pagi_election::{Config, Input, Leader, Status};
+use pagi_messages::{
+    Coordination, Did, Event, EventType, SigningIdentity, TwinPresence, Verified,
+    content::to_dag_cbor,
+    event::from_unix_ms,
+};
+use pagi_playbook::{Artifact, Dag, Genesis, Revision, Verification};
+use pagi_store::{Batch, Store};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{
+    election::{self, Driver, Office},
+    error::HiveError,
+    inbox::{self, Judgement},
+    library::{self, Library, LibraryParts, Snapshot},
+    live_view::{LiveView, SeenTwin},
+    ports::{Content, Gossip, Topic},
+};
+
+/// How a hive is set up.
+pub struct HiveConfig {
+    /// The node's key: its DID is that of the peer id.
+    pub identity: SigningIdentity,
+    /// The playbook every node of the swarm starts from.
+    pub genesis: Genesis,
+    /// Timing of the election.
+    pub election: Config,
+}
+
+/// A cloneable handle to the hive.
+#[derive(Clone)]
+pub struct Hive {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    identity: SigningIdentity,
+    store: Store,
+    gossip: Arc<dyn Gossip>,
+    library: mpsc::Sender<library::Command>,
+    election: mpsc::Sender<election::Command>,
+    snapshot: watch::Receiver<Snapshot>,
+    office: watch::Receiver<Option<Office>>,
+    view: Mutex<LiveView>,
+    twins: Mutex<BTreeMap<String, TwinPresence>>,
+    greet: Notify,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Milliseconds since the Unix epoch by this machine's clock.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map(|elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+        .unwrap_or(0)
+}
+
+impl Hive {
+    /// Replays the stored history and starts the tasks.
+    ///
+    /// # Errors
+    /// [`HiveError`] where the stored history does not hold.
+    pub async fn start(
+        config: HiveConfig,
+        store: Store,
+        gossip: Arc<dyn Gossip>,
+        content: Arc<dyn Content>,
+    ) -> Result<Self, HiveError> {
+        let dag = replay(config.genesis, &store)?;
+        let (_, genesis) = dag.genesis().block()?;
+        content.put(genesis).await?;
+        let (snapshot_tx, snapshot) = watch::channel(library::snapshot(&dag));
+        let (office_tx, office) = watch::channel(None);
+        let (library_tx, library_rx) = mpsc::channel(256);
+        let (election_tx, election_rx) = mpsc::channel(256);
+        let driver = Driver::new(
+            config.election,
+            config.identity.clone(),
+            store.clone(),
+            gossip.clone(),
+            content.clone(),
+            office_tx,
+        )?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(driver.run(election_rx, stop.clone()));
+        let parts = LibraryParts {
+            dag,
+            identity: config.identity.clone(),
+            store: store.clone(),
+            gossip: gossip.clone(),
+            content,
+            office: office.clone(),
+            snapshot: snapshot_tx,
+        };
+        tasks.spawn(Library::run(parts, library_rx, stop.clone()));
+        let hive = Self {
+            inner: Arc::new(Inner {
+                identity: config.identity,
+                store,
+                gossip,
+                library: library_tx,
+                election: election_tx,
+                snapshot,
+                office,
+                view: Mutex::default(),
+                twins: Mutex::default(),
+                greet: Notify::new(),
+                stop,
+                tasks,
+            }),
+        };
+        hive.inner.tasks.spawn(hive.clone().presence());
+        Ok(hive)
+    }
+
+    /// Stops the tasks; an MO gives its office back first.
+    pub async fn shutdown(&self) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
+    /// The node's DID.
+    #[must_use]
+    pub fn did(&self) -> &Did {
+        self.inner.identity.did()
+    }
+
+    /// The playbook in force.
+    #[must_use]
+    pub fn playbook(&self) -> Snapshot {
+        self.inner.snapshot.borrow().clone()
+    }
+
+    /// Follows the playbook.
+    #[must_use]
+    pub fn watch_playbook(&self) -> watch::Receiver<Snapshot> {
+        self.inner.snapshot.clone()
+    }
+
+    /// The MO in office.
+    #[must_use]
+    pub fn office(&self) -> Option<Office> {
+        self.inner.office.borrow().clone()
+    }
+
+    /// Follows the office.
+    #[must_use]
+    pub fn watch_office(&self) -> watch::Receiver<Option<Office>> {
+        self.inner.office.clone()
+    }
+
+    /// The election at a glance.
+    ///
+    /// # Errors
+    /// [`HiveError::Closed`].
+    pub async fn election(&self) -> Result<(Status, Option<Leader>), HiveError> {
+        let (reply, answer) = oneshot::channel();
+        let command = election::Command::Status(reply);
+        self.inner.election.send(command).await.map_err(|_| HiveError::Closed)?;
+        answer.await.map_err(|_| HiveError::Closed)
+    }
+
+    /// Gives the office back, or does not take it for a lease.
+    ///
+    /// # Errors
+    /// [`HiveError::Closed`].
+    pub async fn step_down(&self) -> Result<(), HiveError> {
+        self.election_input(Input::StepDown).await
+    }
+
+    async fn election_input(&self, input: Input) -> Result<(), HiveError> {
+        let command = election::Command::Input(input);
+        self.inner.election.send(command).await.map_err(|_| HiveError::Closed)
+    }
+
+    /// Validates, stores, pins and announces an artifact of this node.
+    ///
+    /// # Errors
+    /// [`HiveError::Refused`] where this node's own gates refuse it.
+    pub async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, HiveError> {
+        let (reply, answer) = oneshot::channel();
+        let command = library::Command::Publish { artifact: Box::new(artifact), reply };
+        self.inner.library.send(command).await.map_err(|_| HiveError::Closed)?;
+        answer.await.map_err(|_| HiveError::Closed)?
+    }
+
+    async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Dag) -> T + Send + 'static,
+    ) -> Result<T, HiveError> {
+        let (reply, answer) = oneshot::channel();
+        let look = Box::new(move |dag: &Dag| {
+            let _ = reply.send(look(dag));
+        });
+        let command = library::Command::Inspect(look);
+        self.inner.library.send(command).await.map_err(|_| HiveError::Closed)?;
+        answer.await.map_err(|_| HiveError::Closed)
+    }
+
+    /// The newest revisions, newest first.
+    ///
+    /// # Errors
+    /// [`HiveError::Closed`].
+    pub async fn log(&self, limit: usize) -> Result<Vec<(Cid, Verified<Revision>)>, HiveError> {
+        self.inspect(move |dag| {
+            dag.log(limit).into_iter().map(|(cid, revision)| (cid, revision.clone())).collect()
+        })
+        .await
+    }
+
+    /// Replays the history as it lies on disk, every hash, signature and link checked.
+    ///
+    /// # Errors
+    /// [`HiveError::History`] with the first bad link.
+    pub async fn verify(&self) -> Result<Verification, HiveError> {
+        let genesis = self.inspect(|dag| dag.genesis().clone()).await?;
+        let store = self.inner.store.clone();
+        let checked = tokio::task::spawn_blocking(move || Ok(replay(genesis, &store)?.verify()?));
+        checked.await.map_err(|_| HiveError::Closed)?
+    }
+
+    /// Takes in a gossip message; the answer is for gossipsub.
+    pub async fn gossip(&self, topic: Topic, publisher: &str, data: &[u8]) -> Judgement {
+        let now = now_ms();
+        let sent = match topic {
+            Topic::Election => match inbox::election(publisher, data, now) {
+                Err(rejection) => return rejection.judgement(),
+                Ok(message) => self.election_input(Input::Message(message)).await,
+            },
+            Topic::Coordination => match inbox::coordination(publisher, data, now) {
+                Err(rejection) => return rejection.judgement(),
+                Ok(message) => self.coordination(message, now).await,
+            },
+        };
+        match sent {
+            Ok(()) => Judgement::Accept,
+            Err(error) => Judgement::Ignore(error.to_string()),
+        }
+    }
+
+    async fn coordination(
+        &self,
+        message: Verified<Coordination>,
+        now: u64,
+    ) -> Result<(), HiveError> {
+        let from = message.author().clone();
+        let new = self.view(|view| view.node_seen(&from, now));
+        let seen = Input::MemberSeen { did: from.clone(), reputation: 0 };
+        self.election_input(seen).await?;
+        if new {
+            self.inner.greet.notify_one();
+        }
+        let command = match message.body().clone() {
+            Coordination::TwinOnline(presence) => {
+                let event = self.event(
+                    EventType::TwinOnline,
+                    json!({"did": presence.did, "node": from,
+                           "capabilities": presence.capabilities}),
+                );
+                let event = event.about_twin(&presence.twin_id);
+                if self.view(|view| view.twin_seen(&from, presence, now)) {
+                    self.inner.store.append_event(event).await?;
+                }
+                return Ok(());
+            }
+            Coordination::TaskBroadcast { task, .. } => {
+                let event = self.event(EventType::TaskBroadcast, json!({"task": task}));
+                self.inner.store.append_event(event.about(from.to_string())).await?;
+                return Ok(());
+            }
+            Coordination::NodeOnline { heads, .. } => {
+                library::Command::HeadsAnnounced { heads, from }
+            }
+            Coordination::PlaybookUpdate { cid, .. } => {
+                library::Command::HeadsAnnounced { heads: vec![cid], from }
+            }
+            Coordination::ArtifactPublished { cid, .. } => {
+                library::Command::ArtifactAnnounced { cid, from }
+            }
+            Coordination::ArtifactRefused { cid, reason, .. } => {
+                library::Command::ArtifactRefused { cid, reason, from }
+            }
+        };
+        self.inner.library.send(command).await.map_err(|_| HiveError::Closed)
+    }
+
+    fn event(&self, kind: EventType, payload: Value) -> Event {
+        Event::new(Uuid::new_v4(), from_unix_ms(now_ms()), kind, "swarm", payload)
+    }
+
+    fn view<T>(&self, look: impl FnOnce(&mut LiveView) -> T) -> T {
+        look(&mut self.inner.view.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Nodes heard lately, this one not among them.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Did> {
+        self.view(|view| view.nodes())
+    }
+
+    /// Twins of other nodes heard lately.
+    #[must_use]
+    pub fn known_twins(&self) -> Vec<SeenTwin> {
+        self.view(|view| view.twins())
+    }
+
+    /// A peer connected and listens to the coordination topic: say hello soon.
+    pub fn peer_listens(&self) {
+        self.inner.greet.notify_one();
+    }
+
+    /// A peer's last connection closed. In a small swarm that is the first sign of a dead node.
+    pub async fn peer_gone(&self, peer_id: &str) {
+        let Ok(did) = Did::from_peer_id(peer_id) else { return };
+        if self.view(|view| view.node_gone(&did)) {
+            let _ = self.election_input(Input::MemberLost { did }).await;
+        }
+    }
+
+    /// Sets the twins this node announces.
+    pub fn set_twins(&self, twins: Vec<TwinPresence>) {
+        let twins: BTreeMap<String, TwinPresence> =
+            twins.into_iter().map(|twin| (twin.twin_id.clone(), twin)).collect();
+        let mut own = self.inner.twins.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = own.keys().ne(twins.keys());
+        *own = twins;
+        if changed {
+            self.inner.greet.notify_one();
+        }
+    }
+
+    /// Offers a task to the swarm.
+    ///
+    /// # Errors
+    /// [`HiveError`] where it was not sent.
+    pub async fn broadcast_task(&self, task: Value) -> Result<(), HiveError> {
+        let event = self.event(EventType::TaskBroadcast, json!({"task": task, "own": true}));
+        self.inner.store.write(Batch::new().event(event)).await?;
+        self.say(Coordination::TaskBroadcast { task, timestamp: now_ms() }).await
+    }
+
+    async fn say(&self, message: Coordination) -> Result<(), HiveError> {
+        let signed = Verified::sign(&self.inner.identity, message)?;
+        let data = to_dag_cbor(signed.as_signed())?;
+        Ok(self.inner.gossip.publish(Topic::Coordination, data).await?)
+    }
+
+    /// Announces this node and its twins: when a peer turns up, and from time to time.
+    async fn presence(self) {
+        const GREETING_DELAY: Duration = Duration::from_millis(200);
+        loop {
+            let period = Duration::from_millis(self.view(|view| view.period_ms()));
+            tokio::select! {
+                () = self.inner.stop.cancelled() => return,
+                () = self.inner.greet.notified() => {
+                    // Several peers often turn up together: one hello is enough.
+                    tokio::time::sleep(GREETING_DELAY).await;
+                }
+                () = tokio::time::sleep(period) => {}
+            }
+            for did in self.view(|view| view.expire(now_ms())) {
+                let _ = self.election_input(Input::MemberLost { did }).await;
+            }
+            let heads = self.playbook().heads;
+            let hello = Coordination::NodeOnline { timestamp: now_ms(), heads };
+            let twins: Vec<TwinPresence> = self
+                .inner
+                .twins
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .values()
+                .cloned()
+                .collect();
+            let mut messages = vec![hello];
+            for mut twin in twins {
+                twin.timestamp = now_ms();
+                messages.push(Coordination::TwinOnline(twin));
+            }
+            for message in messages {
+                if let Err(error) = self.say(message).await {
+                    tracing::debug!(%error, "presence was not sent");
+                }
+            }
+        }
+    }
+}
+
+fn replay(genesis: Genesis, store: &Store) -> Result<Dag, HiveError> {
+    let mut blocks = Vec::new();
+    for (cid, bytes) in store.revisions()? {
+        let cid: Cid = cid.parse().map_err(|_| HiveError::NotACid(cid))?;
+        blocks.push((cid, bytes));
+    }
+    Ok(Dag::replay(genesis, blocks)?)
+}

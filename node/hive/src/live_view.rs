@@ -1,0 +1,165 @@
+//! Who is alive: nodes and twins heard lately. Sans-IO.
+
+use std::collections::BTreeMap;
+
+use pagi_messages::{Did, TwinPresence};
+
+/// Presence is sent this often in a small swarm, milliseconds.
+pub const SHORTEST_PERIOD_MS: u64 = 12_000;
+/// Presence is sent at least this often, milliseconds.
+pub const LONGEST_PERIOD_MS: u64 = 300_000;
+/// Nodes in view up to which the shortest period holds.
+const SMALL_SWARM: u64 = 10;
+/// A node not heard for so many periods is gone.
+const MISSED_PERIODS: u64 = 3;
+/// Nodes and twins remembered at the most.
+const MAX_ENTRIES: usize = 20_000;
+
+/// A twin as last announced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenTwin {
+    /// What it said.
+    pub presence: TwinPresence,
+    /// The node that said it.
+    pub node: Did,
+    /// When it was heard, by this node's clock, milliseconds.
+    pub heard_ms: u64,
+}
+
+/// Nodes and twins heard lately.
+#[derive(Clone, Debug, Default)]
+pub struct LiveView {
+    nodes: BTreeMap<Did, u64>,
+    twins: BTreeMap<String, SeenTwin>,
+}
+
+impl LiveView {
+    /// A node was heard at `now_ms`. Returns whether it is new.
+    pub fn node_seen(&mut self, node: &Did, now_ms: u64) -> bool {
+        if !self.nodes.contains_key(node) && self.nodes.len() >= MAX_ENTRIES {
+            return false;
+        }
+        self.nodes.insert(node.clone(), now_ms).is_none()
+    }
+
+    /// `node` announced a twin at `now_ms`. A twin belongs to the node that announced it first, for
+    /// as long as that node is heard: another node cannot take its id over.
+    pub fn twin_seen(&mut self, node: &Did, presence: TwinPresence, now_ms: u64) -> bool {
+        let taken = self
+            .twins
+            .get(&presence.twin_id)
+            .is_some_and(|seen| seen.node != *node && self.nodes.contains_key(&seen.node));
+        let full =
+            !self.twins.contains_key(&presence.twin_id) && self.twins.len() >= MAX_ENTRIES;
+        if taken || full || presence.twin_id.len() > 64 {
+            return false;
+        }
+        let twin = SeenTwin { presence, node: node.clone(), heard_ms: now_ms };
+        self.twins.insert(twin.presence.twin_id.clone(), twin).is_none()
+    }
+
+    /// A node is known to be gone. Returns whether it was in view.
+    pub fn node_gone(&mut self, node: &Did) -> bool {
+        self.twins.retain(|_, twin| twin.node != *node);
+        self.nodes.remove(node).is_some()
+    }
+
+    /// Drops what was not heard for too long; returns the nodes dropped.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<Did> {
+        let patience = self.period_ms() * MISSED_PERIODS;
+        let gone: Vec<Did> = self
+            .nodes
+            .iter()
+            .filter(|(_, heard)| now_ms.saturating_sub(**heard) > patience)
+            .map(|(node, _)| node.clone())
+            .collect();
+        for node in &gone {
+            self.node_gone(node);
+        }
+        self.twins.retain(|_, twin| now_ms.saturating_sub(twin.heard_ms) <= patience);
+        gone
+    }
+
+    /// How often to announce oneself in a swarm of this size, milliseconds.
+    #[must_use]
+    pub fn period_ms(&self) -> u64 {
+        let nodes = self.nodes.len() as u64 + 1;
+        (SHORTEST_PERIOD_MS * nodes / SMALL_SWARM).clamp(SHORTEST_PERIOD_MS, LONGEST_PERIOD_MS)
+    }
+
+    /// Nodes in view, this one not among them.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Did> {
+        self.nodes.keys().cloned().collect()
+    }
+
+    /// Twins in view, by id.
+    #[must_use]
+    pub fn twins(&self) -> Vec<SeenTwin> {
+        self.twins.values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pagi_messages::{Capabilities, SigningIdentity};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn did(n: u8) -> Did {
+        SigningIdentity::from_seed(&[n; 32]).did().clone()
+    }
+
+    fn twin(id: &str, n: u8) -> TwinPresence {
+        let capabilities = Capabilities::default();
+        TwinPresence { twin_id: id.into(), did: did(n), timestamp: 0, capabilities }
+    }
+
+    #[test]
+    fn the_silent_are_dropped_with_their_twins() {
+        let mut view = LiveView::default();
+        assert!(view.node_seen(&did(1), 0));
+        assert!(!view.node_seen(&did(1), 10));
+        view.node_seen(&did(2), 0);
+        view.twin_seen(&did(2), twin("b", 12), 0);
+        assert_eq!(view.expire(3 * SHORTEST_PERIOD_MS), []);
+        view.node_seen(&did(1), 30_000);
+        assert_eq!(view.expire(3 * SHORTEST_PERIOD_MS + 1), [did(2)]);
+        assert!(view.twins().is_empty());
+        assert_eq!(view.nodes(), [did(1)]);
+    }
+
+    #[test]
+    fn a_living_nodes_twin_cannot_be_taken_over() {
+        let mut view = LiveView::default();
+        view.node_seen(&did(1), 0);
+        view.node_seen(&did(2), 0);
+        assert!(view.twin_seen(&did(1), twin("a", 11), 0));
+        assert!(!view.twin_seen(&did(2), twin("a", 12), 1));
+        assert_eq!(view.twins()[0].node, did(1));
+        view.node_gone(&did(1));
+        assert!(view.twin_seen(&did(2), twin("a", 12), 2));
+    }
+
+    #[test]
+    fn the_period_grows_with_the_swarm() {
+        let mut view = LiveView::default();
+        assert_eq!(view.period_ms(), SHORTEST_PERIOD_MS);
+        for n in 0..100 {
+            view.node_seen(&did(n), 0);
+        }
+        assert_eq!(view.period_ms(), SHORTEST_PERIOD_MS * 101 / 10);
+    }
+
+    proptest! {
+        #[test]
+        fn a_clock_that_jumps_does_not_panic(times: Vec<u64>) {
+            let mut view = LiveView::default();
+            for (n, time) in times.into_iter().enumerate() {
+                view.node_seen(&did((n % 3) as u8), time);
+                view.expire(time);
+            }
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! Several writes as one atomic transaction.
+
+use pagi_messages::Event;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    error::StoreError,
+    model::{
+        ArtifactRecord, AuditRecord, EmotionRecord, MemoryEntry, Role, ToolRecord, TwinRecord,
+    },
+    tables::{
+        ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, ByName, EMOTION, EVENTS, GRANTS, HEADS, MEMORY, NODE,
+        PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
+    },
+};
+
+/// Writes that happen together or not at all, in the order they were added.
+#[derive(Clone, Debug, Default)]
+#[must_use = "a batch does nothing until it is given to Store::write"]
+pub struct Batch {
+    ops: Vec<Op>,
+}
+
+/// What a committed [`Batch`] was given by the store.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BatchOutcome {
+    /// The memory entries, in the order they were added.
+    pub memories: Vec<MemoryEntry>,
+    /// The sequence numbers of the events, in the order they were added.
+    pub events: Vec<u64>,
+    /// The sequence numbers of the audit records, in the order they were added.
+    pub audits: Vec<u64>,
+    /// The tools that were there to be removed.
+    pub removed_tools: Vec<String>,
+    /// The artifacts of [`Batch::known_artifact_status`] that this node does not hold.
+    pub unknown_artifacts: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Twin(TwinRecord),
+    Memory(MemoryEntry),
+    Emotion {
+        twin_id: String,
+        record: EmotionRecord,
+    },
+    Tool(ToolRecord),
+    RemoveTool(String),
+    Allow {
+        twin_id: String,
+        tool: String,
+        allowed: bool,
+    },
+    Event(Event),
+    Audit(AuditRecord),
+    Artifact(ArtifactRecord),
+    ArtifactStatus {
+        cid: String,
+        status: ArtifactStatus,
+        required: bool,
+    },
+    Revision {
+        cid: String,
+        bytes: Vec<u8>,
+    },
+    Heads(Vec<String>),
+    Setting {
+        key: String,
+        value: Value,
+    },
+    Peers(Vec<String>),
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    fn with(mut self, op: Op) -> Self {
+        self.ops.push(op);
+        self
+    }
+
+    /// Puts a twin, replacing one of the same id.
+    pub fn twin(self, record: TwinRecord) -> Self {
+        self.with(Op::Twin(record))
+    }
+
+    /// Appends to a twin's memory, with a fresh id. `ts` is RFC 3339.
+    pub fn memory(
+        self,
+        twin_id: impl Into<String>,
+        role: Role,
+        content: impl Into<String>,
+        ts: impl Into<String>,
+    ) -> Self {
+        self.with(Op::Memory(MemoryEntry {
+            seq: 0,
+            id: Uuid::new_v4().to_string(),
+            twin_id: twin_id.into(),
+            role,
+            content: content.into(),
+            ts: ts.into(),
+        }))
+    }
+
+    /// Puts a twin's emotion. Its numbers must be finite.
+    pub fn emotion(self, twin_id: impl Into<String>, record: EmotionRecord) -> Self {
+        self.with(Op::Emotion {
+            twin_id: twin_id.into(),
+            record,
+        })
+    }
+
+    /// Puts a tool, replacing one of the same name.
+    pub fn tool(self, record: ToolRecord) -> Self {
+        self.with(Op::Tool(record))
+    }
+
+    /// Removes a tool, if it is there. What was granted of its name stays granted.
+    pub fn remove_tool(self, name: impl Into<String>) -> Self {
+        self.with(Op::RemoveTool(name.into()))
+    }
+
+    /// Says whether a twin may call a tool.
+    pub fn allow(self, twin_id: impl Into<String>, tool: impl Into<String>, allowed: bool) -> Self {
+        self.with(Op::Allow {
+            twin_id: twin_id.into(),
+            tool: tool.into(),
+            allowed,
+        })
+    }
+
+    /// Appends to the event log.
+    pub fn event(self, event: Event) -> Self {
+        self.with(Op::Event(event))
+    }
+
+    /// Appends to the event log, in order.
+    pub fn events(mut self, events: impl IntoIterator<Item = Event>) -> Self {
+        self.ops.extend(events.into_iter().map(Op::Event));
+        self
+    }
+
+    /// Appends to the audit log. The record's `seq` is not looked at.
+    pub fn audit(self, record: AuditRecord) -> Self {
+        self.with(Op::Audit(record))
+    }
+
+    /// Puts an artifact under its `cid`, replacing what was there.
+    pub fn artifact(self, record: ArtifactRecord) -> Self {
+        self.with(Op::Artifact(record))
+    }
+
+    /// Changes an artifact's status. The whole batch fails with [`StoreError::NotFound`] where this
+    /// node does not hold the artifact.
+    pub fn artifact_status(
+        self,
+        cid: impl Into<String>,
+        status: impl Into<String>,
+        reason: Option<String>,
+    ) -> Self {
+        let status = ArtifactStatus {
+            status: status.into(),
+            reason,
+        };
+        self.with(Op::ArtifactStatus {
+            cid: cid.into(),
+            status,
+            required: true,
+        })
+    }
+
+    /// Changes an artifact's status where this node holds the artifact; where it does not, the cid
+    /// is in [`BatchOutcome::unknown_artifacts`].
+    pub fn known_artifact_status(
+        self,
+        cid: impl Into<String>,
+        status: impl Into<String>,
+        reason: Option<String>,
+    ) -> Self {
+        let status = ArtifactStatus {
+            status: status.into(),
+            reason,
+        };
+        self.with(Op::ArtifactStatus {
+            cid: cid.into(),
+            status,
+            required: false,
+        })
+    }
+
+    /// Puts the block of a playbook revision under its CID.
+    pub fn revision(self, cid: impl Into<String>, bytes: Vec<u8>) -> Self {
+        self.with(Op::Revision {
+            cid: cid.into(),
+            bytes,
+        })
+    }
+
+    /// Replaces the playbook heads.
+    pub fn heads(self, cids: Vec<String>) -> Self {
+        self.with(Op::Heads(cids))
+    }
+
+    /// Puts a setting, replacing what was under `key`.
+    pub fn setting(self, key: impl Into<String>, value: Value) -> Self {
+        self.with(Op::Setting {
+            key: key.into(),
+            value,
+        })
+    }
+
+    /// Replaces the remembered peers' multiaddrs.
+    pub fn peers(self, multiaddrs: Vec<String>) -> Self {
+        self.with(Op::Peers(multiaddrs))
+    }
+
+    /// Encodes the records, so that the writer need not and a bad one fails here.
+    pub(crate) fn prepare(self) -> Result<Prepared, StoreError> {
+        let ops = self
+            .ops
+            .into_iter()
+            .map(Op::prepare)
+            .collect::<Result<Vec<_>, _>>()?;
+        let bytes = ops.iter().map(PreparedOp::bytes).sum();
+        Ok(Prepared { ops, bytes })
+    }
+}
+
+/// A batch whose records are encoded. Applying it changes nothing in it, so it can be applied again
+/// after a transaction was aborted.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) ops: Vec<PreparedOp>,
+    /// Bytes of all records.
+    pub(crate) bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum PreparedOp {
+    Put {
+        table: ByName,
+        key: String,
+        bytes: Vec<u8>,
+    },
+    RemoveTool(String),
+    Grant {
+        twin_id: String,
+        tool: String,
+        bytes: Vec<u8>,
+    },
+    Memory {
+        entry: MemoryEntry,
+        bytes: Vec<u8>,
+    },
+    Event {
+        event: Box<Event>,
+        bytes: Vec<u8>,
+    },
+    Audit {
+        bytes: Vec<u8>,
+    },
+    Artifact {
+        cid: String,
+        bytes: Vec<u8>,
+        block: Vec<u8>,
+    },
+    ArtifactStatus {
+        cid: String,
+        status: ArtifactStatus,
+        required: bool,
+    },
+}
+
+impl PreparedOp {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Put { bytes, .. }
+            | Self::Grant { bytes, .. }
+            | Self::Memory { bytes, .. }
+            | Self::Event { bytes, .. }
+            | Self::Audit { bytes } => bytes.len(),
+            Self::Artifact { bytes, block, .. } => bytes.len() + block.len(),
+            Self::RemoveTool(_) | Self::ArtifactStatus { .. } => 0,
+        }
+    }
+}
+
+impl Op {
+    fn prepare(self) -> Result<PreparedOp, StoreError> {
+        fn put<T: Serialize>(
+            table: ByName,
+            key: impl Into<String>,
+            value: &T,
+        ) -> Result<PreparedOp, StoreError> {
+            let bytes = table.json(value)?;
+            Ok(PreparedOp::Put {
+                table,
+                key: key.into(),
+                bytes,
+            })
+        }
+        match self {
+            Self::Twin(twin) => put(TWINS, &twin.twin_id, &twin),
+            Self::Emotion { twin_id, record } => {
+                if !(record.activation_level.is_finite() && record.valence.is_finite()) {
+                    let reason = "activation_level and valence must be finite".to_owned();
+                    return Err(StoreError::Invalid {
+                        table: EMOTION.name,
+                        reason,
+                    });
+                }
+                put(EMOTION, twin_id, &record)
+            }
+            Self::Tool(tool) => put(TOOLS, &tool.name, &tool),
+            Self::Setting { key, value } => put(SETTINGS, key, &value),
+            Self::Heads(cids) => put(NODE, HEADS, &cids),
+            Self::Peers(multiaddrs) => put(NODE, PEERS, &multiaddrs),
+            Self::Revision { cid, bytes } => {
+                let bytes = REVISIONS.raw(&bytes)?;
+                Ok(PreparedOp::Put {
+                    table: REVISIONS,
+                    key: cid,
+                    bytes,
+                })
+            }
+            Self::RemoveTool(name) => Ok(PreparedOp::RemoveTool(name)),
+            Self::Allow {
+                twin_id,
+                tool,
+                allowed,
+            } => {
+                let bytes = GRANTS.json(&allowed)?;
+                Ok(PreparedOp::Grant {
+                    twin_id,
+                    tool,
+                    bytes,
+                })
+            }
+            Self::Memory(entry) => {
+                let stored = StoredMemory {
+                    id: entry.id.clone(),
+                    role: entry.role,
+                    content: entry.content.clone(),
+                    ts: entry.ts.clone(),
+                };
+                let bytes = MEMORY.json(&stored)?;
+                Ok(PreparedOp::Memory { entry, bytes })
+            }
+            Self::Event(event) => {
+                let bytes = EVENTS.json(&event)?;
+                Ok(PreparedOp::Event {
+                    event: Box::new(event),
+                    bytes,
+                })
+            }
+            Self::Audit(mut audit) => {
+                audit.seq = 0;
+                let bytes = AUDIT.json(&audit)?;
+                Ok(PreparedOp::Audit { bytes })
+            }
+            Self::Artifact(artifact) => {
+                let stored = StoredArtifact {
+                    author: artifact.author,
+                    twin_id: artifact.twin_id,
+                    status: ArtifactStatus {
+                        status: artifact.status,
+                        reason: artifact.reason,
+                    },
+                    base: artifact.base,
+                    ts: artifact.ts,
+                };
+                Ok(PreparedOp::Artifact {
+                    cid: artifact.cid,
+                    bytes: ARTIFACTS.json(&stored)?,
+                    block: ARTIFACT_BLOCKS.raw(&artifact.bytes)?,
+                })
+            }
+            Self::ArtifactStatus {
+                cid,
+                status,
+                required,
+            } => Ok(PreparedOp::ArtifactStatus {
+                cid,
+                status,
+                required,
+            }),
+        }
+    }
+}
+
+/// A memory entry without what its key says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StoredMemory {
+    pub(crate) id: String,
+    pub(crate) role: Role,
+    pub(crate) content: String,
+    pub(crate) ts: String,
+}
+
+/// An artifact's status and the reason for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ArtifactStatus {
+    pub(crate) status: String,
+    pub(crate) reason: Option<String>,
+}
+
+/// An artifact without its bytes, and without what its key says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StoredArtifact {
+    pub(crate) author: String,
+    pub(crate) twin_id: String,
+    #[serde(flatten)]
+    pub(crate) status: ArtifactStatus,
+    pub(crate) base: Option<String>,
+    pub(crate) ts: String,
+}

@@ -1,0 +1,319 @@
+//! What the handle asks of the behaviour, and doing it.
+
+use std::time::{Duration, Instant};
+
+use libp2p::kad::{QueryId, RecordKey};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::{Multiaddr, PeerId, gossipsub};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::behaviour::{Action, Answer, Dialling, NodeBehaviour};
+use crate::config::split_peer;
+use crate::dialer::Dial;
+use crate::error::SwarmError;
+use crate::handle::Published;
+use crate::inbound::Feedback;
+use crate::peers::{PeerInfo, usable};
+use crate::scoring;
+
+/// Pause before a message that met full queues is sent again.
+const RESEND_AFTER: Duration = Duration::from_millis(500);
+
+/// One thing to do, with where to report.
+pub(crate) enum Command {
+    /// Subscribe to a topic.
+    Subscribe { topic: String, answer: Answer<()> },
+    /// Ask a peer, dialling it if need be.
+    Request {
+        peer: PeerId,
+        data: Vec<u8>,
+        answer: Answer<Vec<u8>>,
+    },
+    /// Connect to an address, or to a peer at whatever address is known.
+    Dial { addr: Multiaddr, answer: Answer<()> },
+    /// List connected peers.
+    Peers {
+        answer: oneshot::Sender<Vec<PeerInfo>>,
+    },
+    /// Announce content in the DHT; answered when the announcement is out.
+    Provide { key: RecordKey, answer: Answer<()> },
+    /// Look for providers in the DHT; closed when the search is over.
+    FindProviders {
+        key: RecordKey,
+        found: mpsc::Sender<PeerId>,
+    },
+    /// Consider peers found on the local network.
+    Met { peers: Vec<(PeerId, Multiaddr)> },
+    /// Disconnect a peer and keep it away, or let it come back.
+    Block { peer: PeerId, blocked: bool },
+}
+
+/// A message to publish.
+pub(crate) struct Publish {
+    pub(crate) topic: String,
+    pub(crate) data: Vec<u8>,
+    pub(crate) answer: Answer<Published>,
+}
+
+/// A message that met full queues everywhere.
+pub(crate) struct Resend {
+    pub(crate) id: gossipsub::MessageId,
+    pub(crate) at: Instant,
+    pub(crate) answer: Answer<Published>,
+}
+
+/// A DHT query under way.
+pub(crate) enum Query {
+    Provide(Answer<()>),
+    Find(mpsc::Sender<PeerId>),
+}
+
+impl NodeBehaviour {
+    pub(crate) fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Subscribe { topic, answer } => {
+                let _ = answer.send(self.subscribe(topic));
+            }
+            Command::Request { peer, data, answer } => {
+                self.counters.requests_out.add(1);
+                let id = self.net.requests.send_request(&peer, data);
+                self.requested.insert(id, answer);
+            }
+            Command::Dial { addr, answer } => self.dial(addr, answer),
+            Command::Peers { answer } => {
+                let _ = answer.send(self.peer_infos());
+            }
+            Command::Provide { key, answer } => match self.net.kad.start_providing(key) {
+                Ok(id) => {
+                    self.queries.insert(id, Query::Provide(answer));
+                }
+                Err(error) => {
+                    let _ = answer.send(Err(SwarmError::store(error.to_string())));
+                }
+            },
+            Command::FindProviders { key, found } => {
+                let id = self.net.kad.get_providers(key);
+                self.queries.insert(id, Query::Find(found));
+            }
+            Command::Met { peers } => {
+                let now = Instant::now();
+                for (peer, addr) in peers {
+                    self.dialer.learn(peer, usable(&[addr], None), now);
+                }
+                self.dial_due(now);
+            }
+            Command::Block {
+                peer,
+                blocked: true,
+            } => {
+                self.blocked.insert(peer);
+                self.actions.push_back(Action::Disconnect(peer));
+            }
+            Command::Block {
+                peer,
+                blocked: false,
+            } => {
+                self.blocked.remove(&peer);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, topic: String) -> Result<(), SwarmError> {
+        let failed = |reason: String| SwarmError::Subscribe {
+            topic: topic.clone(),
+            reason,
+        };
+        let ident = gossipsub::IdentTopic::new(topic.clone());
+        self.net
+            .gossip
+            .subscribe(&ident)
+            .map_err(|e| failed(e.to_string()))?;
+        self.net
+            .gossip
+            .set_topic_params(ident, scoring::topic())
+            .map_err(|e| failed(e.to_string()))
+    }
+
+    /// Publishes one message; the pace has been found right.
+    pub(crate) fn publish(&mut self, publish: Publish) {
+        let Publish {
+            topic,
+            data,
+            answer,
+        } = publish;
+        if answer.is_closed() {
+            return; // the caller gave up while waiting
+        }
+        let bytes = data.len();
+        let hash = gossipsub::IdentTopic::new(topic).hash();
+        let id =
+            gossipsub::MessageId::from(crate::protocol::message_id(hash.as_str(), &data).to_vec());
+        let result = match self.net.gossip.publish(hash.clone(), data) {
+            Ok(id) => {
+                self.published(&hash, &id, bytes);
+                Ok(Published::Sent)
+            }
+            Err(gossipsub::PublishError::Duplicate) => Ok(Published::Duplicate),
+            Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => Ok(Published::NoPeers),
+            Err(gossipsub::PublishError::AllQueuesFull(_)) => {
+                // gossipsub remembers the message as published, so publishing it once more would
+                // be refused as a duplicate; it is kept and forwarded a little later instead.
+                self.published(&hash, &id, bytes);
+                let at = Instant::now() + RESEND_AFTER;
+                return self.resend.push_back(Resend { id, at, answer });
+            }
+            Err(gossipsub::PublishError::MessageTooLarge) => Err(SwarmError::TooLarge {
+                size: bytes,
+                limit: self.limits.max_gossip_bytes,
+            }),
+            Err(error) => Err(SwarmError::Publish(error.to_string())),
+        };
+        let _ = answer.send(result);
+    }
+
+    /// Counts a published message and, when it is a mark, asks its receivers about it.
+    fn published(&mut self, topic: &gossipsub::TopicHash, id: &gossipsub::MessageId, bytes: usize) {
+        self.counters.published.add(1);
+        if !self.pacer.published(bytes) {
+            return;
+        }
+        let now = Instant::now();
+        let receivers: Vec<PeerId> = self
+            .net
+            .gossip
+            .all_peers()
+            .filter(|(_, topics)| topics.contains(&topic))
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in receivers {
+            if self.pacer.mark(peer, now) {
+                let question = self.net.pace.send_request(&peer, id.0.clone());
+                self.asked.insert(question, peer);
+            }
+        }
+    }
+
+    /// Sends messages again that met full queues, once their pause is over.
+    pub(crate) fn resend_due(&mut self, now: Instant) {
+        while self.resend.front().is_some_and(|resend| resend.at <= now) {
+            if let Some(Resend { id, answer, .. }) = self.resend.pop_front() {
+                self.counters.publish_retries.add(1);
+                let accept = gossipsub::MessageAcceptance::Accept;
+                self.net
+                    .gossip
+                    .report_message_validation_result(&id, &self.local, accept);
+                let _ = answer.send(Ok(Published::Sent));
+            }
+        }
+    }
+
+    fn dial(&mut self, addr: Multiaddr, answer: Answer<()>) {
+        let target = addr.to_string();
+        let (addr, peer) = split_peer(addr);
+        let opts = match peer {
+            Some(peer) if self.peers.contains_key(&peer) => {
+                let _ = answer.send(Ok(()));
+                return;
+            }
+            Some(peer) => {
+                let opts = DialOpts::peer_id(peer).condition(PeerCondition::Disconnected);
+                match addr.is_empty() {
+                    true => opts.build(),
+                    false => opts
+                        .addresses(vec![addr])
+                        .extend_addresses_through_behaviour()
+                        .build(),
+                }
+            }
+            None => DialOpts::unknown_peer_id().address(addr).build(),
+        };
+        self.dialling.insert(
+            opts.connection_id(),
+            Dialling {
+                peer,
+                target,
+                answer,
+            },
+        );
+        self.actions.push_back(Action::Dial(opts));
+    }
+
+    /// Dials what the dialer chose.
+    pub(crate) fn dial_due(&mut self, now: Instant) {
+        for (peer, addrs) in self.dialer.due(now) as Vec<Dial> {
+            if self.blocked.contains(&peer) {
+                continue;
+            }
+            let opts = DialOpts::peer_id(peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(addrs)
+                .build();
+            self.actions.push_back(Action::Dial(opts));
+        }
+    }
+
+    fn peer_infos(&self) -> Vec<PeerInfo> {
+        let gossip = &self.net.gossip;
+        let in_mesh: Vec<&PeerId> = gossip.all_mesh_peers().collect();
+        let graylist = scoring::thresholds().graylist_threshold;
+        let mut infos: Vec<PeerInfo> = self
+            .peers
+            .iter()
+            .map(|(id, peer)| {
+                let score = gossip.peer_score(id);
+                PeerInfo {
+                    score,
+                    in_mesh: in_mesh.contains(&id),
+                    graylisted: score.is_some_and(|score| score < graylist),
+                    ..peer.info(id)
+                }
+            })
+            .collect();
+        infos.sort_by(|a, b| a.peer_id.cmp(&b.peer_id));
+        infos
+    }
+
+    pub(crate) fn on_feedback(&mut self, feedback: Feedback) {
+        match feedback {
+            Feedback::Verdict {
+                id,
+                forwarder,
+                bytes,
+                acceptance,
+            } => {
+                self.inbound_bytes = self.inbound_bytes.saturating_sub(bytes);
+                match acceptance {
+                    gossipsub::MessageAcceptance::Accept => self.counters.accepted.add(1),
+                    gossipsub::MessageAcceptance::Reject => self.counters.rejected.add(1),
+                    gossipsub::MessageAcceptance::Ignore => self.counters.ignored.add(1),
+                }
+                self.net
+                    .gossip
+                    .report_message_validation_result(&id, &forwarder, acceptance);
+            }
+            Feedback::Reply { channel, data } => {
+                if data.len() > self.limits.max_request_bytes {
+                    tracing::warn!(bytes = data.len(), "reply is too large and is not sent");
+                } else if self.net.requests.send_response(channel, data).is_err() {
+                    tracing::debug!("a reply came too late: the request is closed");
+                }
+            }
+        }
+    }
+
+    /// Stops DHT searches nobody waits for.
+    pub(crate) fn drop_idle_queries(&mut self) {
+        let idle: Vec<QueryId> = self
+            .queries
+            .iter()
+            .filter(|(_, query)| matches!(query, Query::Find(found) if found.is_closed()))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in idle {
+            self.queries.remove(&id);
+            if let Some(mut query) = self.net.kad.query_mut(&id) {
+                query.finish();
+            }
+        }
+    }
+}

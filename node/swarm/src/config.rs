@@ -1,0 +1,267 @@
+//! What a swarm is started with, and the checks that refuse a bad configuration early.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+use zeroize::Zeroizing;
+
+use crate::error::SwarmError;
+
+/// The swarm a node joins when nothing else is said.
+pub const DEFAULT_SWARM: &str = "pagi";
+
+/// Everything [`crate::start`] needs.
+#[derive(Clone)]
+pub struct SwarmConfig {
+    /// Ed25519 seed; the node's DID key and the key its peer id is made of. Wiped on drop.
+    pub secret_key: Zeroizing<[u8; 32]>,
+    /// The node's data directory; blocks and pins live in `data_dir/ipfs`.
+    pub data_dir: PathBuf,
+    /// Name of the swarm, 1 to 64 characters of `a-z 0-9 - _ .`; nodes of different swarms do not
+    /// exchange gossip or requests, nor share a DHT.
+    pub swarm: String,
+    /// Multiaddrs to listen on, e.g. `/ip4/127.0.0.1/tcp/0` or `/ip4/127.0.0.1/udp/0/quic-v1`.
+    pub listen: Vec<String>,
+    /// Multiaddrs ending in `/p2p/PEERID`, dialled (with a growing pause of 1 s to 60 s) for as
+    /// long as that peer is not connected.
+    pub bootstrap: Vec<String>,
+    /// Whether to look for peers on the local network with multicast DNS.
+    pub mdns: bool,
+    /// Sizes of queues and messages.
+    pub limits: SwarmLimits,
+}
+
+impl SwarmConfig {
+    /// A configuration for the default swarm, listening on loopback only (TCP and QUIC, any free
+    /// port), with no bootstrap addresses and without mDNS.
+    pub fn new(secret_key: [u8; 32], data_dir: impl Into<PathBuf>) -> Self {
+        SwarmConfig {
+            secret_key: Zeroizing::new(secret_key),
+            data_dir: data_dir.into(),
+            swarm: DEFAULT_SWARM.into(),
+            listen: vec![
+                "/ip4/127.0.0.1/tcp/0".into(),
+                "/ip4/127.0.0.1/udp/0/quic-v1".into(),
+            ],
+            bootstrap: Vec::new(),
+            mdns: false,
+            limits: SwarmLimits::default(),
+        }
+    }
+}
+
+impl fmt::Debug for SwarmConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SwarmConfig")
+            .field("data_dir", &self.data_dir)
+            .field("swarm", &self.swarm)
+            .field("listen", &self.listen)
+            .field("bootstrap", &self.bootstrap)
+            .field("mdns", &self.mdns)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bounds on what one node keeps in memory and accepts from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwarmLimits {
+    /// Largest gossip message, in bytes of payload.
+    pub max_gossip_bytes: usize,
+    /// Messages waiting to be published; when full, [`crate::Swarm::publish`] waits for room.
+    pub publish_queue: usize,
+    /// Gossip messages (and, separately, requests) waiting for the application; the same number
+    /// again may wait inside, and beyond that the newest is dropped and counted.
+    pub inbound_queue: usize,
+    /// Bytes of gossip handed out and not yet judged; beyond that the newest is dropped.
+    pub max_inbound_bytes: usize,
+    /// Largest request and largest reply, in bytes.
+    pub max_request_bytes: usize,
+    /// Connections in total; further ones are refused.
+    pub max_connections: u32,
+    /// Peers to be connected with; below that, peers learned from others are dialled.
+    pub target_peers: usize,
+}
+
+impl Default for SwarmLimits {
+    fn default() -> Self {
+        SwarmLimits {
+            max_gossip_bytes: 256 * 1024,
+            publish_queue: 1024,
+            inbound_queue: 1024,
+            max_inbound_bytes: 64 * 1024 * 1024,
+            max_request_bytes: 1024 * 1024,
+            max_connections: 256,
+            target_peers: 8,
+        }
+    }
+}
+
+/// A peer and one address of it, taken from a multiaddr that ends in `/p2p/PEERID`.
+pub(crate) type PeerAddr = (PeerId, Multiaddr);
+
+/// The addresses of a configuration after parsing.
+pub(crate) struct Checked {
+    pub(crate) listen: Vec<Multiaddr>,
+    pub(crate) bootstrap: Vec<PeerAddr>,
+}
+
+impl SwarmConfig {
+    /// Checks names, limits and addresses.
+    ///
+    /// # Errors
+    /// [`SwarmError::BadConfig`] or [`SwarmError::BadAddress`], naming what is wrong.
+    pub(crate) fn check(&self) -> Result<Checked, SwarmError> {
+        check_swarm_name(&self.swarm)?;
+        let limits = &self.limits;
+        for (field, value) in [
+            ("limits.max_gossip_bytes", limits.max_gossip_bytes),
+            ("limits.publish_queue", limits.publish_queue),
+            ("limits.inbound_queue", limits.inbound_queue),
+            ("limits.max_request_bytes", limits.max_request_bytes),
+            ("limits.max_connections", limits.max_connections as usize),
+        ] {
+            if value == 0 {
+                return Err(SwarmError::BadConfig {
+                    field,
+                    reason: "must not be zero".into(),
+                });
+            }
+        }
+        if limits.max_inbound_bytes < limits.max_gossip_bytes {
+            return Err(SwarmError::BadConfig {
+                field: "limits.max_inbound_bytes",
+                reason: "must hold at least one message of max_gossip_bytes".into(),
+            });
+        }
+        let listen = self
+            .listen
+            .iter()
+            .map(|a| parse_addr(a))
+            .collect::<Result<_, _>>()?;
+        let bootstrap = self
+            .bootstrap
+            .iter()
+            .map(|a| parse_peer_addr(a))
+            .collect::<Result<_, _>>()?;
+        Ok(Checked { listen, bootstrap })
+    }
+}
+
+fn check_swarm_name(name: &str) -> Result<(), SwarmError> {
+    let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(ok) {
+        return Err(SwarmError::BadConfig {
+            field: "swarm",
+            reason: format!("{name:?} is not 1 to 64 characters of a-z, 0-9, '-', '_' and '.'"),
+        });
+    }
+    Ok(())
+}
+
+/// Parses any multiaddr.
+pub(crate) fn parse_addr(text: &str) -> Result<Multiaddr, SwarmError> {
+    text.parse()
+        .map_err(|e: libp2p::multiaddr::Error| SwarmError::BadAddress {
+            addr: text.into(),
+            reason: e.to_string(),
+        })
+}
+
+/// Parses a multiaddr that ends in `/p2p/PEERID` and splits the peer id off.
+pub(crate) fn parse_peer_addr(text: &str) -> Result<PeerAddr, SwarmError> {
+    let addr = parse_addr(text)?;
+    match split_peer(addr) {
+        (rest, Some(peer)) if !rest.is_empty() => Ok((peer, rest)),
+        _ => Err(SwarmError::BadAddress {
+            addr: text.into(),
+            reason: "must be an address that ends in /p2p/PEERID".into(),
+        }),
+    }
+}
+
+/// Splits a trailing `/p2p/PEERID` off an address, if there is one.
+pub(crate) fn split_peer(mut addr: Multiaddr) -> (Multiaddr, Option<PeerId>) {
+    match addr.pop() {
+        Some(Protocol::P2p(peer)) => (addr, Some(peer)),
+        Some(other) => (addr.with(other), None),
+        None => (addr, None),
+    }
+}
+
+/// Parses a peer id.
+pub(crate) fn parse_peer(text: &str) -> Result<PeerId, SwarmError> {
+    text.parse().map_err(|_| SwarmError::BadPeerId(text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> SwarmConfig {
+        SwarmConfig::new([1; 32], "/nowhere")
+    }
+
+    #[test]
+    fn the_default_configuration_is_valid_and_loopback_only() {
+        let checked = config().check().unwrap();
+        assert!(checked.bootstrap.is_empty());
+        assert!(
+            checked
+                .listen
+                .iter()
+                .all(|a| a.to_string().starts_with("/ip4/127.0.0.1/"))
+        );
+    }
+
+    #[test]
+    fn bad_swarm_names_are_refused() {
+        for name in ["", "Upper", "a/b", "spa ce", &"x".repeat(65)] {
+            let config = SwarmConfig {
+                swarm: name.into(),
+                ..config()
+            };
+            assert!(matches!(
+                config.check(),
+                Err(SwarmError::BadConfig { field: "swarm", .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn bootstrap_addresses_need_a_peer_id() {
+        for addr in ["/ip4/127.0.0.1/tcp/1", "not an address", ""] {
+            let config = SwarmConfig {
+                bootstrap: vec![addr.into()],
+                ..config()
+            };
+            assert!(
+                matches!(config.check(), Err(SwarmError::BadAddress { .. })),
+                "{addr}"
+            );
+        }
+        let peer = PeerId::random();
+        let alone = format!("/p2p/{peer}");
+        assert!(parse_peer_addr(&alone).is_err());
+        let (found, rest) = parse_peer_addr(&format!("/ip4/127.0.0.1/tcp/9{alone}")).unwrap();
+        assert_eq!(
+            (found, rest.to_string()),
+            (peer, "/ip4/127.0.0.1/tcp/9".to_owned())
+        );
+    }
+
+    #[test]
+    fn zero_limits_are_refused() {
+        let mut config = config();
+        config.limits.publish_queue = 0;
+        assert!(config.check().is_err());
+    }
+
+    #[test]
+    fn debug_output_has_no_secret() {
+        let text = format!("{:?}", SwarmConfig::new([211; 32], "/nowhere"));
+        assert!(!text.contains("211"), "{text}");
+    }
+}

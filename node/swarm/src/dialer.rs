@@ -1,0 +1,308 @@
+//! Decides whom to dial and when. Pure: time comes in as an argument, dials go out as a list.
+//!
+//! Bootstrap peers are dialled whenever they are not connected; peers learned from others only
+//! while the node has fewer connections than it wants. Failures are followed by a pause that
+//! doubles from one second to a minute.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::time::{Duration, Instant};
+
+use libp2p::{Multiaddr, PeerId};
+
+/// Longest pause between two attempts.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// How long an attempt may take before it counts as neither failed nor succeeded.
+const ATTEMPT: Duration = Duration::from_secs(15);
+/// Peers remembered; beyond that, unreachable ones are forgotten first.
+const MAX_KNOWN: usize = 512;
+/// Addresses remembered for one peer.
+const MAX_ADDRS: usize = 8;
+/// Failures in a row after which a learned peer is forgotten.
+const MAX_FAILURES: u32 = 6;
+/// How long a node of another swarm is left alone.
+const QUARANTINE: Duration = Duration::from_secs(600);
+
+/// Whom to dial, with the addresses to try.
+pub(crate) type Dial = (PeerId, Vec<Multiaddr>);
+
+/// Peers that could be dialled and what became of earlier attempts.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    local: PeerId,
+    target: usize,
+    known: HashMap<PeerId, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    addrs: Vec<Multiaddr>,
+    bootstrap: bool,
+    connected: bool,
+    failures: u32,
+    /// No attempt before this moment.
+    next: Instant,
+    /// An attempt is under way until this moment at most.
+    trying_until: Option<Instant>,
+}
+
+impl Known {
+    fn new(now: Instant) -> Self {
+        Known {
+            addrs: Vec::new(),
+            bootstrap: false,
+            connected: false,
+            failures: 0,
+            next: now,
+            trying_until: None,
+        }
+    }
+
+    fn add(&mut self, addr: Multiaddr) {
+        if !self.addrs.contains(&addr) && self.addrs.len() < MAX_ADDRS {
+            self.addrs.push(addr);
+        }
+    }
+}
+
+impl Dialer {
+    /// A dialer for the node `local` that wants `target` connections.
+    pub(crate) fn new(local: PeerId, target: usize) -> Self {
+        Dialer {
+            local,
+            target,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Adds a peer that is to be connected always.
+    pub(crate) fn bootstrap(&mut self, peer: PeerId, addr: Multiaddr, now: Instant) {
+        if peer != self.local {
+            let known = self.known.entry(peer).or_insert_with(|| Known::new(now));
+            known.bootstrap = true;
+            known.add(addr);
+        }
+    }
+
+    /// Adds what others tell about a peer's addresses. The freshest addresses replace old ones,
+    /// except those a bootstrap peer was configured with.
+    pub(crate) fn learn(&mut self, peer: PeerId, addrs: Vec<Multiaddr>, now: Instant) {
+        if peer == self.local || addrs.is_empty() {
+            return;
+        }
+        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&peer) {
+            self.make_room();
+        }
+        let full = self.known.len() >= MAX_KNOWN;
+        let known = match self.known.entry(peer) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(_) if full => return,
+            Entry::Vacant(entry) => entry.insert(Known::new(now)),
+        };
+        if !known.bootstrap {
+            known.addrs.clear();
+        }
+        for addr in addrs {
+            known.add(addr);
+        }
+    }
+
+    /// Forgets the learned peer that failed most, if there is one that is not connected.
+    fn make_room(&mut self) {
+        let idle = |known: &Known| !known.bootstrap && !known.connected;
+        let worst = self
+            .known
+            .iter()
+            .filter(|(_, k)| idle(k))
+            .max_by_key(|(_, k)| k.failures);
+        if let Some(peer) = worst.map(|(peer, _)| *peer) {
+            self.known.remove(&peer);
+        }
+    }
+
+    /// Records a connection.
+    pub(crate) fn connected(&mut self, peer: PeerId) {
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.connected = true;
+            known.trying_until = None;
+        }
+    }
+
+    /// Records that a connected peer proved to be of this swarm: its failures are forgotten.
+    pub(crate) fn settled(&mut self, peer: PeerId) {
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.failures = 0;
+        }
+    }
+
+    /// Records the loss of the last connection with a peer.
+    pub(crate) fn disconnected(&mut self, peer: PeerId, now: Instant) {
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.connected = false;
+            known.next = known.next.max(now + pause(known.failures));
+        }
+    }
+
+    /// Records a failed attempt.
+    pub(crate) fn failed(&mut self, peer: PeerId, now: Instant) {
+        let Some(known) = self.known.get_mut(&peer) else {
+            return;
+        };
+        known.trying_until = None;
+        known.failures = known.failures.saturating_add(1);
+        known.next = known.next.max(now + pause(known.failures));
+        if !known.bootstrap && !known.connected && known.failures > MAX_FAILURES {
+            self.known.remove(&peer);
+        }
+    }
+
+    /// Leaves a peer alone for a good while: it belongs to another swarm.
+    pub(crate) fn quarantine(&mut self, peer: PeerId, now: Instant) {
+        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&peer) {
+            self.make_room();
+        }
+        let known = self.known.entry(peer).or_insert_with(|| Known::new(now));
+        known.next = now + QUARANTINE;
+        known.trying_until = None;
+    }
+
+    /// Addresses known for a peer.
+    pub(crate) fn addrs(&self, peer: &PeerId) -> &[Multiaddr] {
+        self.known.get(peer).map_or(&[], |known| &known.addrs)
+    }
+
+    /// The dials that are due at `now`; each counts as under way from here on.
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<Dial> {
+        let trying = |k: &Known| k.trying_until.is_some_and(|until| now < until);
+        let mut open = self
+            .known
+            .values()
+            .filter(|k| k.connected || trying(k))
+            .count();
+        let mut ready: Vec<(&PeerId, &mut Known)> = self
+            .known
+            .iter_mut()
+            .filter(|(_, k)| !k.connected && !trying(k) && k.next <= now && !k.addrs.is_empty())
+            .collect();
+        ready.sort_by_key(|(peer, k)| (!k.bootstrap, k.failures, **peer));
+        let mut dials = Vec::new();
+        for (peer, known) in ready {
+            if known.bootstrap || open < self.target {
+                open += 1;
+                known.trying_until = Some(now + ATTEMPT);
+                known.next = now + pause(known.failures);
+                dials.push((*peer, known.addrs.clone()));
+            }
+        }
+        dials
+    }
+}
+
+/// The pause after so many failures in a row.
+fn pause(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.min(6)).min(MAX_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn addr(port: u16) -> Multiaddr {
+        format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()
+    }
+
+    #[test]
+    fn bootstrap_peers_are_redialled_with_a_growing_pause_until_connected() {
+        let start = Instant::now();
+        let peer = PeerId::random();
+        let mut dialer = Dialer::new(PeerId::random(), 0);
+        dialer.bootstrap(peer, addr(1), start);
+        let mut now = start;
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            assert_eq!(dialer.due(now).len(), 1);
+            assert!(dialer.due(now).is_empty(), "one attempt at a time");
+            dialer.failed(peer, now);
+            let failed = now;
+            while dialer.known[&peer].next > now {
+                now += Duration::from_secs(1);
+            }
+            pauses.push((now - failed).as_secs());
+        }
+        assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60, 60, 60, 60]);
+        dialer.due(now);
+        dialer.connected(peer);
+        dialer.settled(peer);
+        assert!(
+            dialer.due(now + MAX_PAUSE).is_empty(),
+            "connected peers are left in peace"
+        );
+        dialer.disconnected(peer, now + MAX_PAUSE);
+        assert_eq!(
+            dialer.due(now + MAX_PAUSE + Duration::from_secs(1)).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn learned_peers_are_dialled_up_to_the_target_and_given_up_in_the_end() {
+        let now = Instant::now();
+        let mut dialer = Dialer::new(PeerId::random(), 2);
+        for port in 1..=5 {
+            dialer.learn(PeerId::random(), vec![addr(port)], now);
+        }
+        let dials = dialer.due(now);
+        assert_eq!(dials.len(), 2);
+        dialer.connected(dials[0].0);
+        dialer.failed(dials[1].0, now);
+        assert_eq!(dialer.due(now).len(), 1);
+        for _ in 0..=MAX_FAILURES {
+            dialer.failed(dials[1].0, now);
+        }
+        assert!(dialer.addrs(&dials[1].0).is_empty());
+    }
+
+    #[test]
+    fn oneself_and_other_swarms_are_not_dialled() {
+        let now = Instant::now();
+        let local = PeerId::random();
+        let foreign = PeerId::random();
+        let mut dialer = Dialer::new(local, 8);
+        dialer.bootstrap(local, addr(1), now);
+        dialer.learn(local, vec![addr(1)], now);
+        dialer.learn(foreign, vec![addr(2)], now);
+        dialer.quarantine(foreign, now);
+        dialer.disconnected(foreign, now);
+        assert!(dialer.due(now + Duration::from_secs(60)).is_empty());
+        assert_eq!(dialer.due(now + QUARANTINE).len(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn memory_and_open_dials_stay_bounded(
+            events in proptest::collection::vec((0u8..5, 0usize..700, 0u64..5), 1..900),
+        ) {
+            let mut now = Instant::now();
+            let peers: Vec<PeerId> = (0..700).map(|_| PeerId::random()).collect();
+            let mut dialer = Dialer::new(PeerId::random(), 8);
+            for (event, who, seconds) in events {
+                now += Duration::from_secs(seconds);
+                let peer = peers[who];
+                match event {
+                    0 | 1 => dialer.learn(peer, (1..20).map(addr).collect(), now),
+                    2 => dialer.connected(peer),
+                    3 => dialer.disconnected(peer, now),
+                    _ => dialer.failed(peer, now),
+                }
+                let before = dialer.known.values().filter(|k| k.connected).count();
+                let dials = dialer.due(now);
+                prop_assert!(dials.len() <= 8usize.saturating_sub(before.min(8)));
+                prop_assert!(dialer.known.len() <= MAX_KNOWN);
+                prop_assert!(dialer.known.values().all(|k| k.addrs.len() <= MAX_ADDRS));
+            }
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! What happens in the network, and what the behaviour does about it.
+
+use std::time::Instant;
+
+use libp2p::kad::store::RecordStore;
+use libp2p::swarm::behaviour::ConnectionEstablished;
+use libp2p::swarm::{ConnectionClosed, ConnectionId, DialError, DialFailure, FromSwarm};
+use libp2p::{PeerId, gossipsub, identify, kad, ping, request_response};
+
+use crate::behaviour::{Action, Dialling, NetEvent, NodeBehaviour};
+use crate::commands::Query;
+use crate::error::SwarmError;
+use crate::inbound::{GossipMessage, InboundRequest, PeerEvent, Reply, Verdict};
+use crate::pace::Id;
+use crate::peers::usable;
+
+type Exchange = request_response::Event<Vec<u8>, Vec<u8>>;
+
+impl NodeBehaviour {
+    pub(crate) fn on_event(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Gossip(event) => self.on_gossip(event),
+            NetEvent::Requests(event) => self.on_request(event),
+            NetEvent::Pace(event) => self.on_pace(event),
+            NetEvent::Kad(event) => self.on_kad(event),
+            NetEvent::Identify(event) => self.on_identify(event),
+            NetEvent::Ping(event) => self.on_ping(event),
+        }
+    }
+
+    /// Twice a second: dials, resends, and forgetting what nobody waits for.
+    pub(crate) fn on_tick(&mut self, now: Instant) {
+        self.dial_due(now);
+        self.resend_due(now);
+        self.arrivals.expire(now);
+        self.drop_idle_queries();
+    }
+
+    // ---- connections ----
+
+    pub(crate) fn connection_changed(&mut self, event: FromSwarm) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            }) => {
+                let addr = endpoint.get_remote_address().clone();
+                self.peers
+                    .entry(peer_id)
+                    .or_default()
+                    .connections
+                    .insert(connection_id, addr);
+                self.dialer.connected(peer_id);
+                self.dialled(connection_id, peer_id);
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id,
+                connection_id,
+                remaining_established,
+                ..
+            }) => {
+                if let Some(peer) = self.peers.get_mut(&peer_id) {
+                    peer.connections.remove(&connection_id);
+                }
+                if remaining_established == 0 {
+                    self.peer_gone(peer_id);
+                }
+            }
+            FromSwarm::DialFailure(DialFailure {
+                peer_id,
+                error,
+                connection_id,
+            }) => {
+                self.dial_failed(peer_id, connection_id, error);
+            }
+            _ => {}
+        }
+    }
+
+    fn dialled(&mut self, connection: ConnectionId, peer: PeerId) {
+        let done: Vec<ConnectionId> = self
+            .dialling
+            .iter()
+            .filter(|(id, dialling)| **id == connection || dialling.peer == Some(peer))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in done {
+            if let Some(Dialling { answer, .. }) = self.dialling.remove(&id) {
+                let _ = answer.send(Ok(()));
+            }
+        }
+    }
+
+    fn dial_failed(&mut self, peer: Option<PeerId>, connection: ConnectionId, error: &DialError) {
+        let needless = matches!(error, DialError::DialPeerConditionFalse(_));
+        if let Some(peer) = peer.filter(|_| !needless) {
+            self.dialer.failed(peer, Instant::now());
+        }
+        if let Some(Dialling {
+            peer,
+            target,
+            answer,
+        }) = self.dialling.remove(&connection)
+        {
+            let connected = peer.is_some_and(|peer| self.peers.contains_key(&peer));
+            let _ = answer.send(match connected {
+                true => Ok(()),
+                false => Err(SwarmError::Unreachable {
+                    peer: target,
+                    reason: error.to_string(),
+                }),
+            });
+        }
+    }
+
+    fn peer_gone(&mut self, peer: PeerId) {
+        self.dialer.disconnected(peer, Instant::now());
+        self.pacer.forget(&peer);
+        if self.peers.remove(&peer).is_some_and(|gone| gone.member) {
+            self.tell(PeerEvent::Disconnected {
+                peer_id: peer.to_string(),
+            });
+        }
+        self.count_members();
+    }
+
+    fn count_members(&self) {
+        let members = self.peers.values().filter(|peer| peer.member).count();
+        self.counters.connected.set(members as u64);
+    }
+
+    fn tell(&mut self, event: PeerEvent) {
+        if let Err(event) = self.peers_out.push(event) {
+            self.counters.inbound_dropped.add(1);
+            tracing::debug!(?event, "peer event dropped: nobody reads them");
+        }
+    }
+
+    // ---- who is there ----
+
+    fn on_identify(&mut self, event: identify::Event) {
+        let identify::Event::Received {
+            peer_id,
+            connection_id,
+            info,
+        } = event
+        else {
+            return;
+        };
+        let now = Instant::now();
+        if self.names.is_foreign(&info.protocol_version) {
+            tracing::info!(%peer_id, theirs = info.protocol_version, "peer is of another swarm");
+            self.dialer.quarantine(peer_id, now);
+            self.actions.push_back(Action::Disconnect(peer_id));
+            return;
+        }
+        let member = info.protocol_version == self.names.identify;
+        let Some(peer) = self.peers.get_mut(&peer_id) else {
+            return;
+        };
+        let addrs = usable(&info.listen_addrs, peer.connections.get(&connection_id));
+        peer.identified(&info, addrs.clone());
+        if !member {
+            return; // a plain IPFS node: blocks only
+        }
+        let new = !std::mem::replace(&mut peer.member, true);
+        for addr in &addrs {
+            self.net.kad.add_address(&peer_id, addr.clone());
+        }
+        self.dialer.learn(peer_id, addrs.clone(), now);
+        self.dialer.connected(peer_id);
+        self.dialer.settled(peer_id);
+        if new {
+            self.count_members();
+            if self.counters.connected.get() == 1 {
+                // The first peer: ask it right away who else is there.
+                let _ = self.net.kad.bootstrap();
+            }
+            self.tell(PeerEvent::Connected {
+                peer_id: peer_id.to_string(),
+                addrs: addrs.iter().map(ToString::to_string).collect(),
+                agent: info.agent_version.chars().take(128).collect(),
+            });
+        }
+    }
+
+    fn on_ping(&mut self, event: ping::Event) {
+        match event.result {
+            Ok(rtt) => {
+                if let Some(peer) = self.peers.get_mut(&event.peer) {
+                    peer.rtt_ms = Some(rtt.as_secs_f64() * 1000.0);
+                }
+            }
+            Err(ping::Failure::Timeout) => {
+                tracing::info!(peer = %event.peer, "peer does not answer pings: disconnecting");
+                self.actions.push_back(Action::Disconnect(event.peer));
+            }
+            Err(_) => {}
+        }
+    }
+
+    // ---- gossip ----
+
+    fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            } => {
+                self.on_message(propagation_source, message_id, message);
+            }
+            gossipsub::Event::Subscribed { peer_id, topic } => {
+                let topic = topic.into_string();
+                self.tell(PeerEvent::Subscribed {
+                    peer_id: peer_id.to_string(),
+                    topic,
+                });
+            }
+            gossipsub::Event::SlowPeer {
+                peer_id,
+                failed_messages,
+            } => {
+                let (own, others) = (failed_messages.publish, failed_messages.forward);
+                tracing::warn!(%peer_id, own, others, "send queue full: messages dropped");
+                self.counters.publish_dropped.add(own as u64);
+                self.counters.forward_dropped.add(others as u64);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_message(&mut self, from: PeerId, id: gossipsub::MessageId, message: gossipsub::Message) {
+        self.counters.received.add(1);
+        let bytes = message.data.len();
+        let author = message
+            .source
+            .filter(|_| bytes <= self.limits.max_gossip_bytes);
+        let verdict = Verdict::new(self.feedback_sender.clone(), id, from, bytes);
+        self.inbound_bytes += bytes;
+        let Some(author) = author else {
+            return verdict.reject();
+        };
+        if self.inbound_bytes > self.limits.max_inbound_bytes {
+            return self.message_dropped(verdict);
+        }
+        let message = GossipMessage {
+            topic: message.topic.into_string(),
+            forwarder: from.to_string(),
+            author_peer: author.to_string(),
+            data: message.data,
+            verdict,
+        };
+        if let Err(message) = self.gossip_out.push(message) {
+            self.message_dropped(message.verdict);
+        }
+    }
+
+    fn message_dropped(&mut self, verdict: Verdict) {
+        self.counters.inbound_dropped.add(1);
+        self.message_arrived(verdict.key());
+        verdict.ignore();
+    }
+
+    /// Answers publishers who wait for this message to arrive here.
+    pub(crate) fn message_arrived(&mut self, id: Id) {
+        for answer in self.arrivals.arrived(id) {
+            let _ = self.net.pace.send_response(answer, Vec::new());
+        }
+    }
+
+    fn on_pace(&mut self, event: Exchange) {
+        match event {
+            request_response::Event::Message { message, .. } => match message {
+                request_response::Message::Request {
+                    request, channel, ..
+                } => {
+                    let Ok(id) = Id::try_from(request) else {
+                        return;
+                    };
+                    if let Some(answer) = self.arrivals.asked(id, Instant::now(), channel) {
+                        let _ = self.net.pace.send_response(answer, Vec::new());
+                    }
+                }
+                request_response::Message::Response { request_id, .. } => {
+                    if let Some(peer) = self.asked.remove(&request_id) {
+                        self.pacer.answered(&peer);
+                    }
+                }
+            },
+            request_response::Event::OutboundFailure {
+                request_id, error, ..
+            } => {
+                if let Some(peer) = self.asked.remove(&request_id) {
+                    tracing::debug!(%peer, %error, "peer does not confirm messages");
+                    self.pacer.failed(&peer, Instant::now());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    // ---- requests ----
+
+    fn on_request(&mut self, event: Exchange) {
+        match event {
+            request_response::Event::Message { peer, message, .. } => match message {
+                request_response::Message::Request {
+                    request, channel, ..
+                } => {
+                    self.counters.requests_in.add(1);
+                    let reply = Reply::new(self.feedback_sender.clone(), channel);
+                    let peer_id = peer.to_string();
+                    let request = InboundRequest {
+                        peer_id,
+                        data: request,
+                        reply,
+                    };
+                    if self.requests_out.push(request).is_err() {
+                        self.counters.inbound_dropped.add(1);
+                    }
+                }
+                request_response::Message::Response {
+                    request_id,
+                    response,
+                } => {
+                    if let Some(answer) = self.requested.remove(&request_id) {
+                        let _ = answer.send(Ok(response));
+                    }
+                }
+            },
+            request_response::Event::OutboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
+            } => {
+                if let Some(answer) = self.requested.remove(&request_id) {
+                    let _ = answer.send(Err(request_error(peer, error)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    // ---- DHT ----
+
+    fn on_kad(&mut self, event: kad::Event) {
+        match event {
+            kad::Event::RoutingUpdated {
+                peer, addresses, ..
+            } => {
+                let addrs: Vec<_> = addresses.iter().cloned().collect();
+                self.dialer
+                    .learn(peer, usable(&addrs, None), Instant::now());
+                if self.peers.contains_key(&peer) {
+                    self.dialer.connected(peer);
+                }
+            }
+            kad::Event::RoutablePeer { peer, address }
+            | kad::Event::PendingRoutablePeer { peer, address } => {
+                if !self.peers.contains_key(&peer) {
+                    self.dialer
+                        .learn(peer, usable(&[address], None), Instant::now());
+                }
+            }
+            kad::Event::InboundRequest {
+                request:
+                    kad::InboundRequest::AddProvider {
+                        record: Some(record),
+                    },
+            } => {
+                if let Err(error) = self.net.kad.store_mut().add_provider(record) {
+                    tracing::debug!(%error, "provider record not kept");
+                }
+            }
+            kad::Event::OutboundQueryProgressed {
+                id, result, step, ..
+            } => {
+                self.on_query(id, result, step.last);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_query(&mut self, id: kad::QueryId, result: kad::QueryResult, last: bool) {
+        use kad::{GetProvidersOk, QueryResult};
+        if let (
+            Some(Query::Find(found)),
+            QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })),
+        ) = (self.queries.get(&id), &result)
+        {
+            for provider in providers.iter().filter(|peer| **peer != self.local) {
+                let _ = found.try_send(*provider);
+            }
+        }
+        if !last {
+            return;
+        }
+        if let Some(Query::Provide(answer)) = self.queries.remove(&id) {
+            // Time running out after some peers were told is success enough; the announcement is
+            // repeated anyway.
+            let _ = answer.send(Ok(()));
+        }
+    }
+}
+
+fn request_error(peer: PeerId, error: request_response::OutboundFailure) -> SwarmError {
+    use request_response::OutboundFailure;
+    let reason = error.to_string();
+    let peer = peer.to_string();
+    match error {
+        OutboundFailure::DialFailure => SwarmError::Unreachable { peer, reason },
+        OutboundFailure::Timeout => SwarmError::Timeout,
+        OutboundFailure::UnsupportedProtocols => SwarmError::Unsupported { peer },
+        OutboundFailure::ConnectionClosed | OutboundFailure::Io(_) => {
+            SwarmError::NoReply { peer, reason }
+        }
+    }
+}

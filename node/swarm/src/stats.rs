@@ -1,0 +1,82 @@
+//! Counters of the network, kept without locks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+/// Counts since the swarm was started, except `connected`, which is the present number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SwarmStats {
+    /// Messages published to at least one peer.
+    pub published: u64,
+    /// Publishes that met full queues and were sent again.
+    pub publish_retries: u64,
+    /// Copies of our own messages that one peer's full or stale queue lost.
+    pub publish_dropped: u64,
+    /// Copies of other nodes' messages that one peer's full or stale queue lost.
+    pub forward_dropped: u64,
+    /// Gossip messages received, each content once.
+    pub received: u64,
+    /// Received messages judged valid and forwarded.
+    pub accepted: u64,
+    /// Received messages judged invalid.
+    pub rejected: u64,
+    /// Received messages neither valid nor invalid, those dropped included.
+    pub ignored: u64,
+    /// Received messages and requests dropped because the application did not keep up.
+    pub inbound_dropped: u64,
+    /// Requests received.
+    pub requests_in: u64,
+    /// Requests sent.
+    pub requests_out: u64,
+    /// Peers of this swarm connected now.
+    pub connected: u64,
+}
+
+macro_rules! counters {
+    ($($field:ident),* $(,)?) => {
+        /// The live counters behind [`SwarmStats`].
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters { $(pub(crate) $field: Counter),* }
+
+        impl Counters {
+            /// Reads every counter; the values need not be of one instant.
+            pub(crate) fn snapshot(&self) -> SwarmStats {
+                SwarmStats { $($field: self.$field.get()),* }
+            }
+        }
+    };
+}
+
+counters!(
+    published,
+    publish_retries,
+    publish_dropped,
+    forward_dropped,
+    received,
+    accepted,
+    rejected,
+    ignored,
+    inbound_dropped,
+    requests_in,
+    requests_out,
+    connected,
+);
+
+/// One number, changed by the network task and read by anyone.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,14 @@
+//! Real nodes on loopback, in one process (one test kills a process of its own).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests live outside #[test] functions"
+)]
+
+mod blocks;
+mod discovery;
+mod durability;
+mod gossip;
+mod requests;
+mod support;

@@ -1,0 +1,35 @@
+//! What a mind can fail with.
+
+use pagi_messages::{DidError, content::ContentError};
+use pagi_store::StoreError;
+
+use crate::{actuator::ActError, identity::KeyError};
+
+/// A failure of the twin stack.
+#[derive(Debug, thiserror::Error)]
+pub enum TwinError {
+    /// There is no such twin.
+    #[error("there is no twin `{0}`")]
+    UnknownTwin(String),
+    /// A request is well formed but asks for something that cannot be.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store failed; nothing was acknowledged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A key could not be made or read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A DID is wrong.
+    #[error(transparent)]
+    Did(#[from] DidError),
+    /// A value could not be encoded.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The ethics configuration cannot be used.
+    #[error("the ethics rules cannot be used: {0}")]
+    Ethics(#[from] pagi_policy::PolicyError),
+    /// An act failed or is not allowed.
+    #[error(transparent)]
+    Act(#[from] ActError),
+}

@@ -1,0 +1,24 @@
+//! The mind of a node: everything between a goal and the lesson the swarm learns from it.
+//!
+//! Start reading at [`executive`]. What the mind needs from the rest of the node it names as small
+//! traits in [`ports`]; neither libp2p nor wasm is in its dependency tree.
+
+pub mod actuator;
+pub mod context;
+pub mod emotion;
+mod error;
+pub mod executive;
+pub mod identity;
+pub mod inference;
+pub mod lexical;
+pub mod memory;
+mod mind;
+pub mod planner;
+pub mod ports;
+pub mod reflection;
+mod trace;
+pub mod twins;
+
+pub use error::TwinError;
+pub use mind::{Mind, MindConfig, event_now, now_ms, now_text};
+pub use twins::InferError;

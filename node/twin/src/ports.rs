@@ -1,0 +1,66 @@
+//! What a mind needs from the rest of the node, as small traits. `node/daemon` joins them to the
+//! plugin host and the hive; the mind itself knows neither libp2p nor wasm.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cid::Cid;
+use pagi_messages::Verified;
+use pagi_playbook::{Artifact, State};
+use serde_json::Value;
+
+use crate::planner::{ToolInfo, answer::CallFailure};
+
+/// The tools of the node.
+#[async_trait]
+pub trait Tools: Send + Sync {
+    /// Tools `twin_id` may call, by name.
+    async fn catalog(&self, twin_id: &str) -> Vec<ToolInfo>;
+
+    /// Calls a tool as `twin_id`: checks the grant and the schema, runs it within its time.
+    ///
+    /// # Errors
+    /// [`CallFailure`], of kind `denied`, `unknown`, `invalid_parameters`, `timeout`, …
+    async fn call(
+        &self,
+        twin_id: &str,
+        name: &str,
+        parameters: Value,
+    ) -> Result<Value, CallFailure>;
+
+    /// Whether a call of this tool sends its parameters off the node.
+    fn leaves_node(&self, name: &str) -> bool;
+}
+
+/// The playbook the node has adopted.
+#[derive(Clone)]
+pub struct Adopted {
+    /// Its head revision, or the genesis block.
+    pub head: Cid,
+    /// What it says.
+    pub state: Arc<State>,
+}
+
+/// The hive, as far as a mind deals with it.
+#[async_trait]
+pub trait Collective: Send + Sync {
+    /// The playbook in force.
+    fn playbook(&self) -> Adopted;
+
+    /// Hands a signed refinement to the swarm; returns its CID once it is stored durably here.
+    ///
+    /// # Errors
+    /// [`PublishError`], and then the artifact is nowhere.
+    async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, PublishError>;
+}
+
+/// Why a refinement was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// This node's own validation refused it.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// It could not be stored.
+    #[error("not stored: {0}")]
+    Store(String),
+}

@@ -1,0 +1,137 @@
+//! Messages of the swarm's coordination topic.
+//!
+//! Their bodies are JSON-compatible: `{"type":"twin_online","twin_id":…,…}`. They travel as
+//! DAG-CBOR of [`Signed<Coordination>`](crate::Signed), signed by the sending node's DID.
+
+use cid::Cid;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{did::Did, signed::Domain};
+
+/// What a twin can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Names of the tools it may call.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// The inference it runs on: `planner`, or the name of a model.
+    #[serde(default)]
+    pub inference: String,
+}
+
+/// A twin on the air.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TwinPresence {
+    /// The twin's id.
+    pub twin_id: String,
+    /// The twin's DID.
+    pub did: Did,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp: u64,
+    /// What it can do.
+    pub capabilities: Capabilities,
+}
+
+/// A message of the coordination topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Coordination {
+    /// A twin is up.
+    TwinOnline(TwinPresence),
+    /// A node is up, with or without twins, and its playbook head.
+    NodeOnline {
+        /// Milliseconds since the Unix epoch.
+        timestamp: u64,
+        /// The sender's playbook heads.
+        #[serde(with = "crate::content::cid_text::list")]
+        heads: Vec<Cid>,
+    },
+    /// Work offered to the swarm.
+    TaskBroadcast {
+        /// The task, by the sender's own shape: at least `id` and `goal`.
+        task: Value,
+        /// Milliseconds since the Unix epoch.
+        timestamp: u64,
+    },
+    /// A new playbook revision can be fetched.
+    PlaybookUpdate {
+        /// The revision.
+        #[serde(with = "crate::content::cid_text")]
+        cid: Cid,
+        /// Milliseconds since the Unix epoch.
+        timestamp: u64,
+    },
+    /// A refinement artifact can be fetched by the MO.
+    ArtifactPublished {
+        /// The signed artifact.
+        #[serde(with = "crate::content::cid_text")]
+        cid: Cid,
+        /// Milliseconds since the Unix epoch.
+        timestamp: u64,
+    },
+    /// The MO will not merge an artifact.
+    ArtifactRefused {
+        /// The artifact.
+        #[serde(with = "crate::content::cid_text")]
+        cid: Cid,
+        /// Which gate refused it, and why.
+        reason: String,
+        /// Milliseconds since the Unix epoch.
+        timestamp: u64,
+    },
+}
+
+impl Coordination {
+    /// When the sender says it was sent, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn timestamp(&self) -> u64 {
+        match self {
+            Self::TwinOnline(presence) => presence.timestamp,
+            Self::NodeOnline { timestamp, .. }
+            | Self::TaskBroadcast { timestamp, .. }
+            | Self::PlaybookUpdate { timestamp, .. }
+            | Self::ArtifactPublished { timestamp, .. }
+            | Self::ArtifactRefused { timestamp, .. } => *timestamp,
+        }
+    }
+}
+
+impl Domain for Coordination {
+    const DOMAIN: &'static str = "coordination/1";
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Signed, SigningIdentity, Verified, content::*};
+
+    #[test]
+    fn bodies_are_json_compatible_and_survive_the_wire() {
+        let identity = SigningIdentity::from_seed(&[3; 32]);
+        let body = Coordination::TwinOnline(TwinPresence {
+            twin_id: "t1".into(),
+            did: identity.did().clone(),
+            timestamp: 5,
+            capabilities: Capabilities { tools: vec!["recall".into()], inference: "planner".into() },
+        });
+        assert_eq!(
+            serde_json::to_value(&body).unwrap(),
+            json!({"type": "twin_online", "twin_id": "t1", "did": identity.did(), "timestamp": 5,
+                   "capabilities": {"tools": ["recall"], "inference": "planner"}})
+        );
+        for body in [
+            body,
+            Coordination::PlaybookUpdate { cid: cid_of(b"x"), timestamp: 1 },
+            Coordination::NodeOnline { timestamp: 9, heads: vec![cid_of(b"y")] },
+            Coordination::TaskBroadcast { task: json!({"id": "1", "n": 1.5}), timestamp: 1 },
+        ] {
+            let bytes =
+                to_dag_cbor(Verified::sign(&identity, body.clone()).unwrap().as_signed()).unwrap();
+            let back: Signed<Coordination> = from_dag_cbor(&bytes).unwrap();
+            assert_eq!(back.verify().unwrap().body(), &body);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The playbook's promises, with real signatures and real blocks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
+
+mod artifacts;
+mod blocks;
+mod history;
+mod hostile;
+mod merge;
+mod support;
