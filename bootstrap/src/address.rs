@@ -38,7 +38,9 @@ pub enum AddressError {
     #[error("`{0}` is not an IPv6 address; write /dns6/{0} if it is a name")]
     BadIp6(String),
     /// An address that listens but cannot be dialled.
-    #[error("{0} is where a node listens, not where others reach it: use one of its real addresses")]
+    #[error(
+        "{0} is where a node listens, not where others reach it: use one of its real addresses"
+    )]
     Unspecified(String),
     /// Not a host name.
     #[error("`{0}` is not a host name")]
@@ -102,7 +104,10 @@ impl BootstrapAddress {
         }
         let body = text.strip_prefix('/').ok_or(AddressError::NoLeadingSlash)?;
         let body = body.strip_suffix('/').unwrap_or(body);
-        let mut reader = Reader { parts: body.split('/').peekable(), canonical: String::new() };
+        let mut reader = Reader {
+            parts: body.split('/').peekable(),
+            canonical: String::new(),
+        };
         let host = reader.host()?;
         reader.transport(host)?;
         let mut peer_id = reader.peer_id()?;
@@ -112,7 +117,11 @@ impl BootstrapAddress {
         if let Some(rest) = reader.parts.next() {
             return Err(AddressError::Unexpected(cut(rest)));
         }
-        Ok(Self { text: text.to_owned(), canonical: reader.canonical, peer_id })
+        Ok(Self {
+            text: text.to_owned(),
+            canonical: reader.canonical,
+            peer_id,
+        })
     }
 
     /// The address as it was written, without surrounding space.
@@ -210,8 +219,9 @@ impl<'a> Reader<'a> {
         let (host, value) = match kind {
             "ip4" => {
                 let value = self.value(kind)?;
-                let ip: Ipv4Addr =
-                    value.parse().map_err(|_| AddressError::BadIp4(cut(value)))?;
+                let ip: Ipv4Addr = value
+                    .parse()
+                    .map_err(|_| AddressError::BadIp4(cut(value)))?;
                 if ip.is_unspecified() {
                     return Err(AddressError::Unspecified(ip.to_string()));
                 }
@@ -219,8 +229,9 @@ impl<'a> Reader<'a> {
             }
             "ip6" => {
                 let value = self.value(kind)?;
-                let ip: Ipv6Addr =
-                    value.parse().map_err(|_| AddressError::BadIp6(cut(value)))?;
+                let ip: Ipv6Addr = value
+                    .parse()
+                    .map_err(|_| AddressError::BadIp6(cut(value)))?;
                 if ip.is_unspecified() {
                     return Err(AddressError::Unspecified(ip.to_string()));
                 }
@@ -254,7 +265,11 @@ impl<'a> Reader<'a> {
             Some("udp") => {
                 self.take("udp");
                 self.port("udp")?;
-                if self.take("quic-v1") { Ok(()) } else { Err(AddressError::MissingQuic) }
+                if self.take("quic-v1") {
+                    Ok(())
+                } else {
+                    Err(AddressError::MissingQuic)
+                }
             }
             Some("p2p" | "ipfs" | "") | None => Err(AddressError::MissingTransport),
             Some(other) => Err(AddressError::UnknownTransport(cut(other))),
@@ -264,7 +279,10 @@ impl<'a> Reader<'a> {
     fn port(&mut self, of: &str) -> Result<(), AddressError> {
         let value = self.value(of)?;
         let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-        let port = value.parse::<u16>().ok().filter(|port| digits && *port != 0);
+        let port = value
+            .parse::<u16>()
+            .ok()
+            .filter(|port| digits && *port != 0);
         let port = port.ok_or_else(|| AddressError::BadPort(cut(value)))?;
         self.write(&port.to_string());
         Ok(())
@@ -281,8 +299,10 @@ impl<'a> Reader<'a> {
         if text.is_empty() {
             return Err(AddressError::MissingPeerId);
         }
-        let peer_id = PeerIdText::parse(text)
-            .map_err(|source| AddressError::BadPeerId { text: cut(text), source })?;
+        let peer_id = PeerIdText::parse(text).map_err(|source| AddressError::BadPeerId {
+            text: cut(text),
+            source,
+        })?;
         self.write("p2p");
         self.write(peer_id.as_str());
         Ok(peer_id)
@@ -296,7 +316,9 @@ fn host_name(text: &str) -> Result<String, AddressError> {
         (1..=63).contains(&label.chars().count())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+            && label
+                .chars()
+                .all(|c| c.is_alphanumeric() || c == '-' || c == '_')
     };
     if name.len() <= 253 && name.split('.').all(label) {
         Ok(name)

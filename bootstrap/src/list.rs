@@ -65,9 +65,14 @@ impl BootstrapList {
     /// [`BootstrapError`] with the line of the first mistake.
     pub fn parse(text: &str) -> Result<Self, BootstrapError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let first = text.lines().map(without_comment).find(|line| !line.is_empty());
+        let first = text
+            .lines()
+            .map(without_comment)
+            .find(|line| !line.is_empty());
         match first {
-            Some(line) if !line.starts_with('/') && (line.contains('=') || line.starts_with('[')) => {
+            Some(line)
+                if !line.starts_with('/') && (line.contains('=') || line.starts_with('[')) =>
+            {
                 Self::parse_toml(text)
             }
             _ => Self::parse_lines(text),
@@ -114,10 +119,18 @@ impl BootstrapList {
     }
 
     fn parse_lines(text: &str) -> Result<Self, BootstrapError> {
-        let lines = text.lines().enumerate().map(|(index, line)| (index + 1, without_comment(line)));
-        collect(lines.filter(|(_, line)| !line.is_empty()).map(|(line, text)| {
-            BootstrapAddress::parse(text).map_err(|source| BootstrapError::Line { line, source })
-        }))
+        let lines = text
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, without_comment(line)));
+        collect(
+            lines
+                .filter(|(_, line)| !line.is_empty())
+                .map(|(line, text)| {
+                    BootstrapAddress::parse(text)
+                        .map_err(|source| BootstrapError::Line { line, source })
+                }),
+        )
     }
 
     fn parse_toml(text: &str) -> Result<Self, BootstrapError> {
@@ -166,5 +179,9 @@ fn without_comment(line: &str) -> &str {
 
 /// The line of a byte offset, from 1.
 fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+    1 + text
+        .bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
 }

@@ -53,7 +53,9 @@ impl PeerIdText {
             return Err(PeerIdError::TooLong);
         }
         let multihash = if text.starts_with('1') || text.starts_with("Qm") {
-            Base::Base58Btc.decode(text).map_err(|_| PeerIdError::Encoding)?
+            Base::Base58Btc
+                .decode(text)
+                .map_err(|_| PeerIdError::Encoding)?
         } else {
             let (_, bytes) = multibase::decode(text).map_err(|_| PeerIdError::Encoding)?;
             match bytes.as_slice() {

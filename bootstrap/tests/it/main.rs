@@ -29,7 +29,13 @@ fn good_addresses() {
         }
     }
     let relayed = format!("/ip4/192.0.2.7/tcp/4001/p2p/{RSA}/p2p-circuit/p2p/{ID}");
-    assert_eq!(BootstrapAddress::parse(&relayed).unwrap().peer_id().as_str(), ID);
+    assert_eq!(
+        BootstrapAddress::parse(&relayed)
+            .unwrap()
+            .peer_id()
+            .as_str(),
+        ID
+    );
 }
 
 #[test]
@@ -44,7 +50,10 @@ fn bad_addresses_say_what_is_missing() {
         (s("/unix/run/x"), E::UnknownHost(s("unix"))),
         (s("/ip4"), E::MissingValue(s("ip4"))),
         (s("/ip4//tcp/1"), E::MissingValue(s("ip4"))),
-        (s("/ip4/node.example.org/tcp/4001"), E::BadIp4(s("node.example.org"))),
+        (
+            s("/ip4/node.example.org/tcp/4001"),
+            E::BadIp4(s("node.example.org")),
+        ),
         (s("/ip4/300.1.1.1/tcp/4001"), E::BadIp4(s("300.1.1.1"))),
         (s("/ip6/192.0.2.7/tcp/4001"), E::BadIp6(s("192.0.2.7"))),
         (s("/ip4/0.0.0.0/tcp/4001"), E::Unspecified(s("0.0.0.0"))),
@@ -61,23 +70,40 @@ fn bad_addresses_say_what_is_missing() {
         (s("/ip4/192.0.2.7/tcp/0"), E::BadPort(s("0"))),
         (s("/ip4/192.0.2.7/tcp/65536"), E::BadPort(s("65536"))),
         (format!("/ip4/192.0.2.7/udp/4001/p2p/{ID}"), E::MissingQuic),
-        (format!("/ip4/192.0.2.7/udp/4001/quic/p2p/{ID}"), E::MissingQuic),
+        (
+            format!("/ip4/192.0.2.7/udp/4001/quic/p2p/{ID}"),
+            E::MissingQuic,
+        ),
         (s("/ip4/192.0.2.7/tcp/4001"), E::MissingPeerId),
         (s("/ip4/192.0.2.7/tcp/4001/"), E::MissingPeerId),
         (s("/ip4/192.0.2.7/tcp/4001/p2p"), E::MissingPeerId),
         (s("/ip4/192.0.2.7/tcp/4001/p2p/"), E::MissingPeerId),
         (s("/dnsaddr/boot.example.org"), E::MissingPeerId),
         (format!("/ip4/192.0.2.7/tcp/4001/ipfs/{ID}"), E::LegacyName),
-        (format!("/ip4/192.0.2.7/tcp/4001/http/p2p/{ID}"), E::Unexpected(s("http"))),
-        (format!("/ip4/192.0.2.7/tcp/4001/p2p/{ID}/extra"), E::Unexpected(s("extra"))),
+        (
+            format!("/ip4/192.0.2.7/tcp/4001/http/p2p/{ID}"),
+            E::Unexpected(s("http")),
+        ),
+        (
+            format!("/ip4/192.0.2.7/tcp/4001/p2p/{ID}/extra"),
+            E::Unexpected(s("extra")),
+        ),
         (format!("/dns/{}/tcp/1", "a".repeat(2000)), E::TooLong),
     ];
     for (text, error) in rows {
         assert_eq!(BootstrapAddress::parse(&text), Err(error), "{text}");
     }
-    for id in ["PEERID", "12D3KooWEyopp", "Qm123", "bafyreigdyrzt5sfp7udm7hu76uh7y26nf3efuyl"] {
+    for id in [
+        "PEERID",
+        "12D3KooWEyopp",
+        "Qm123",
+        "bafyreigdyrzt5sfp7udm7hu76uh7y26nf3efuyl",
+    ] {
         let text = format!("/ip4/192.0.2.7/tcp/4001/p2p/{id}");
-        assert!(matches!(BootstrapAddress::parse(&text), Err(E::BadPeerId { .. })), "{id}");
+        assert!(
+            matches!(BootstrapAddress::parse(&text), Err(E::BadPeerId { .. })),
+            "{id}"
+        );
     }
     assert_eq!(
         E::MissingPeerId.to_string(),
@@ -93,7 +119,11 @@ fn text_lists_skip_comments_and_repeats() {
          /ip4/192.0.2.7/tcp/4001/p2p/{ID}\n"
     );
     let list = BootstrapList::parse(&text).unwrap();
-    let texts: Vec<_> = list.as_slice().iter().map(BootstrapAddress::as_str).collect();
+    let texts: Vec<_> = list
+        .as_slice()
+        .iter()
+        .map(BootstrapAddress::as_str)
+        .collect();
     assert_eq!(
         texts,
         [
@@ -109,10 +139,25 @@ fn text_lists_skip_comments_and_repeats() {
 fn mistakes_carry_their_line() {
     let text = format!("# nodes\n/ip4/192.0.2.7/tcp/4001/p2p/{ID}\n\n/ip4/192.0.2.8/tcp/4001\n");
     let error = BootstrapList::parse(&text).unwrap_err();
-    assert_eq!(error, BootstrapError::Line { line: 4, source: E::MissingPeerId });
-    assert!(error.to_string().starts_with("line 4: add /p2p/PEERID"), "{error}");
+    assert_eq!(
+        error,
+        BootstrapError::Line {
+            line: 4,
+            source: E::MissingPeerId
+        }
+    );
+    assert!(
+        error.to_string().starts_with("line 4: add /p2p/PEERID"),
+        "{error}"
+    );
     let error = BootstrapList::parse("office.example.org:4001\n").unwrap_err();
-    assert_eq!(error, BootstrapError::Line { line: 1, source: E::NoLeadingSlash });
+    assert_eq!(
+        error,
+        BootstrapError::Line {
+            line: 1,
+            source: E::NoLeadingSlash
+        }
+    );
 }
 
 #[test]
@@ -122,26 +167,49 @@ fn toml_lists() {
          \"/ip4/192.0.2.7/tcp/4001/p2p/{ID}\",\n]\n"
     );
     assert_eq!(BootstrapList::parse(&text).unwrap().as_slice().len(), 1);
-    let wrong = text.replacen("/tcp/4001", "/tcp/x", 2).replacen("/tcp/x", "/tcp/4001", 1);
+    let wrong = text
+        .replacen("/tcp/4001", "/tcp/x", 2)
+        .replacen("/tcp/x", "/tcp/4001", 1);
     assert_eq!(
         BootstrapList::parse(&wrong),
-        Err(BootstrapError::Line { line: 4, source: E::BadPort("x".into()) })
+        Err(BootstrapError::Line {
+            line: 4,
+            source: E::BadPort("x".into())
+        })
     );
     assert!(matches!(
         BootstrapList::parse("bootstrap = [\n1,\n]"),
         Err(BootstrapError::Toml { line: 2, .. })
     ));
-    assert!(matches!(BootstrapList::parse("[swarm]\n"), Err(BootstrapError::Toml { .. })));
-    assert!(matches!(BootstrapList::parse("a = = 1\n"), Err(BootstrapError::Toml { line: 1, .. })));
+    assert!(matches!(
+        BootstrapList::parse("[swarm]\n"),
+        Err(BootstrapError::Toml { .. })
+    ));
+    assert!(matches!(
+        BootstrapList::parse("a = = 1\n"),
+        Err(BootstrapError::Toml { line: 1, .. })
+    ));
 }
 
 #[test]
 fn arguments_carry_their_position() {
     let good = format!("/ip4/192.0.2.7/tcp/4001/p2p/{ID}");
-    assert_eq!(BootstrapList::from_args([&good, &good]).unwrap().as_slice().len(), 1);
+    assert_eq!(
+        BootstrapList::from_args([&good, &good])
+            .unwrap()
+            .as_slice()
+            .len(),
+        1
+    );
     let error = BootstrapList::from_args([good.as_str(), "/ip4/192.0.2.8/tcp/1"]).unwrap_err();
-    assert!(matches!(error, BootstrapError::Argument { position: 2, .. }), "{error}");
-    assert!(error.to_string().contains("/ip4/192.0.2.8/tcp/1"), "{error}");
+    assert!(
+        matches!(error, BootstrapError::Argument { position: 2, .. }),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("/ip4/192.0.2.8/tcp/1"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -153,12 +221,17 @@ fn merging_keeps_order_and_drops_repeats() {
     ])
     .unwrap();
     let merged = a.merge(&b).unwrap();
-    assert_eq!(merged.as_slice(), [a.as_slice()[0].clone(), b.as_slice()[0].clone()]);
+    assert_eq!(
+        merged.as_slice(),
+        [a.as_slice()[0].clone(), b.as_slice()[0].clone()]
+    );
 }
 
 #[test]
 fn lists_are_bounded() {
-    let text: String = (1..=1001).map(|port| format!("/ip4/192.0.2.7/tcp/{port}/p2p/{ID}\n")).collect();
+    let text: String = (1..=1001)
+        .map(|port| format!("/ip4/192.0.2.7/tcp/{port}/p2p/{ID}\n"))
+        .collect();
     assert_eq!(BootstrapList::parse(&text), Err(BootstrapError::TooMany));
 }
 

@@ -63,7 +63,10 @@ impl ApiError {
     /// An [`ApiError::Invalid`] without schema violations.
     #[must_use]
     pub fn invalid(detail: impl Into<String>) -> Self {
-        Self::Invalid { detail: detail.into(), violations: Vec::new() }
+        Self::Invalid {
+            detail: detail.into(),
+            violations: Vec::new(),
+        }
     }
 
     /// The HTTP status.
@@ -159,13 +162,20 @@ mod tests {
     fn a_problem_carries_status_kind_and_violations() {
         let error = ApiError::Invalid {
             detail: "2 parameters are wrong".into(),
-            violations: vec![Violation { path: "/x".into(), message: "is not a number".into() }],
+            violations: vec![Violation {
+                path: "/x".into(),
+                message: "is not a number".into(),
+            }],
         };
         let json = serde_json::to_value(error.problem()).unwrap();
         assert_eq!(json["type"], "urn:pagi:problem:invalid");
         assert_eq!(json["status"], 422);
         assert_eq!(json["violations"][0]["path"], "/x");
-        let missing = ApiError::NotFound { what: "twin", id: "x".into() }.problem();
+        let missing = ApiError::NotFound {
+            what: "twin",
+            id: "x".into(),
+        }
+        .problem();
         assert_eq!((missing.status, missing.violations.len()), (404, 0));
     }
 }

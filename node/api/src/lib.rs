@@ -5,8 +5,8 @@
 //! has to know another.
 
 mod error;
-mod node;
 pub mod goal;
+mod node;
 pub mod swarm;
 pub mod tools;
 pub mod twins;

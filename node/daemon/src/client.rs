@@ -4,18 +4,14 @@
 //! Every failure comes back as a [`CliError`]: what the node reports as a problem document
 //! (RFC 9457), and what keeps the node from being reached at all.
 
+mod failure;
 mod sse;
 
-use std::{
-    collections::VecDeque,
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::VecDeque, io, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response,
     body::{Bytes, Incoming},
     client::conn::http1,
     header,
@@ -31,7 +27,10 @@ use tokio::{
 };
 
 pub use self::sse::SseEvent;
-use self::sse::SseParser;
+use self::{
+    failure::{DOCTOR, from_problem, lost, problem, tcp_failure, unix_failure},
+    sse::SseParser,
+};
 use crate::cli::CliError;
 
 /// The longest wait for a connection.
@@ -45,9 +44,6 @@ const SILENCE: Duration = Duration::from_secs(90);
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// How long a lost event stream is tried again before it is given up.
 const RECONNECT: Duration = Duration::from_secs(60);
-
-const START: &str = "start it with `pagi run` or `pagi up`";
-const DOCTOR: &str = "`pagi doctor` checks the node and says how to mend it";
 
 /// A node's control API. Each call opens a connection of its own.
 #[derive(Clone, Debug)]
@@ -90,12 +86,14 @@ impl Client {
                 "give HOST:PORT, for example 127.0.0.1:8006",
             ));
         };
-        let bearer = header::HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-            CliError::usage(
-                "the token holds characters no token has",
-                "`pagi token` prints it",
-            )
-        })?;
+        let mut bearer =
+            header::HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+                CliError::usage(
+                    "the token holds characters no token has",
+                    "`pagi token` prints it",
+                )
+            })?;
+        bearer.set_sensitive(true);
         let authority = authority.as_str().to_owned();
         Ok(Self {
             endpoint: Endpoint::Tcp { authority, bearer },
@@ -443,81 +441,6 @@ async fn read_body(response: Response<Incoming>) -> Result<Bytes, CliError> {
         .await;
     body.map(http_body_util::Collected::to_bytes)
         .map_err(|error| CliError::new(format!("the node's answer broke off: {error}"), DOCTOR))
-}
-
-fn lost(error: &hyper::Error) -> CliError {
-    let cause = format!("the connection to the node was lost: {error}");
-    CliError::new(cause, "`pagi status` shows whether it still runs")
-}
-
-fn unix_failure(path: &Path, error: &io::Error) -> CliError {
-    let place = path.display();
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            let why = if error.kind() == io::ErrorKind::NotFound {
-                "there is no socket at"
-            } else {
-                "nobody listens at"
-            };
-            CliError::new(format!("the node is not running: {why} {place}"), START)
-        }
-        io::ErrorKind::PermissionDenied => CliError::new(
-            format!("the socket {place} belongs to another user"),
-            "run as the user who started the node, or use --control with its token",
-        ),
-        io::ErrorKind::InvalidInput => CliError::new(
-            format!("the path {place} is too long for a unix socket"),
-            "use a shorter --data-dir, or --control HOST:PORT",
-        ),
-        _ => CliError::new(format!("cannot reach the node at {place}: {error}"), DOCTOR),
-    }
-}
-
-fn tcp_failure(authority: &str, error: &io::Error) -> CliError {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => CliError::new(
-            format!("the node is not running: nobody listens at {authority}"),
-            format!("{START}, or correct --control"),
-        ),
-        _ => CliError::new(
-            format!("cannot reach a node at {authority}: {error}"),
-            "check the address given with --control or PAGI_CONTROL",
-        ),
-    }
-}
-
-/// The failure a problem document (or any other body of an error answer) stands for.
-fn problem(status: StatusCode, body: &[u8]) -> CliError {
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) => from_problem(&problem),
-        Err(_) => {
-            let text = String::from_utf8_lossy(body);
-            let text: String = text.trim().chars().take(200).collect();
-            let colon = if text.is_empty() { "" } else { ": " };
-            CliError::from_node(
-                status.as_u16(),
-                format!("the node answered {status}{colon}{text}"),
-            )
-        }
-    }
-}
-
-fn from_problem(problem: &Problem) -> CliError {
-    let detail = if problem.detail.is_empty() {
-        &problem.title
-    } else {
-        &problem.detail
-    };
-    let mut cause = detail.clone();
-    for violation in &problem.violations {
-        let place = if violation.path.is_empty() {
-            "the whole"
-        } else {
-            &violation.path
-        };
-        cause.push_str(&format!("; {place}: {}", violation.message));
-    }
-    CliError::from_node(problem.status, cause)
 }
 
 /// The event a stream ends with when it fails; its data is a problem document.

@@ -168,7 +168,11 @@ pub struct ActuatorSection {
 
 impl Default for ActuatorSection {
     fn default() -> Self {
-        Self { allow: ["notify", "write_file", "call_tool"].map(str::to_owned).into() }
+        Self {
+            allow: ["notify", "write_file", "call_tool"]
+                .map(str::to_owned)
+                .into(),
+        }
     }
 }
 
@@ -214,7 +218,8 @@ impl Config {
                 "correct that line, or move the file away: a new one is made at the next start",
             )
         })?;
-        config.take_environment(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+        config
+            .take_environment(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
         Ok(config)
     }
 
@@ -244,7 +249,8 @@ impl Config {
             self.plugins.dir = dir;
         }
         if let Some(flag) = variable("AUTO_DISCOVER_PLUGINS") {
-            self.plugins.auto_discover = matches!(flag.to_lowercase().as_str(), "true" | "1" | "yes");
+            self.plugins.auto_discover =
+                matches!(flag.to_lowercase().as_str(), "true" | "1" | "yes");
         }
         Ok(())
     }
@@ -310,7 +316,7 @@ impl Config {
             fall_back_to_planner: section.fallback == Fallback::Planner,
         })
         .map_err(|error| CliError::usage(error.to_string(), "correct PAGI_LLM_URL"))?;
-        Ok(Engine::Model(model))
+        Ok(Engine::Model(Box::new(model)))
     }
 
     /// The node's ethics rules: the built-in ones and its own.
@@ -349,9 +355,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FILE), "[node]\nlisten = 3\n").unwrap();
         let error = Config::load(dir.path()).unwrap_err();
-        assert!(error.cause.contains("config.toml") && error.cause.contains("line 2"), "{error:?}");
+        assert!(
+            error.cause.contains("config.toml") && error.cause.contains("line 2"),
+            "{error:?}"
+        );
         std::fs::write(dir.path().join(FILE), "[node]\nlisen = []\n").unwrap();
-        assert!(Config::load(dir.path()).unwrap_err().cause.contains("lisen"));
+        assert!(
+            Config::load(dir.path())
+                .unwrap_err()
+                .cause
+                .contains("lisen")
+        );
     }
 
     #[test]

@@ -97,7 +97,10 @@ pub async fn demo(args: DemoArgs, ctx: &Context) -> anyhow::Result<()> {
     match done {
         Ok(()) => Ok(()),
         Err(error) => {
-            if let Some(error) = error.downcast_ref::<CliError>().filter(|error| error.reported) {
+            if let Some(error) = error
+                .downcast_ref::<CliError>()
+                .filter(|error| error.reported)
+            {
                 return Err(error.clone().into());
             }
             // What went wrong is in the nodes' logs: they outlive the demo.
@@ -117,38 +120,67 @@ async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> 
     };
     let clock = || render::dim(&format!("{:>6.2} s", start.elapsed().as_secs_f64()));
 
-    say(render::bold(&format!("{} starting {} nodes on this machine", clock(), args.nodes)));
+    say(render::bold(&format!(
+        "{} starting {} nodes on this machine",
+        clock(),
+        args.nodes
+    )));
     let mut nodes: Vec<DemoNode> = Vec::new();
     for index in 0..args.nodes {
-        let bootstrap = nodes.first().and_then(|node| node.ready.listen.first().cloned());
+        let bootstrap = nodes
+            .first()
+            .and_then(|node| node.ready.listen.first().cloned());
         let node = launch(&dir.join(format!("node{index}")), bootstrap).await?;
         say(format!("{} node {index} {}", clock(), node.ready.did));
         nodes.push(node);
     }
 
-    let mo = wait(start, "the nodes to meet and elect a Master Orchestrator", || {
-        agreed_mo(&nodes)
-    })
+    let mo = wait(
+        start,
+        "the nodes to meet and elect a Master Orchestrator",
+        || agreed_mo(&nodes),
+    )
     .await?;
-    let mo_index = nodes.iter().position(|node| node.ready.did == mo).unwrap_or(0);
-    say(format!("{} elected: node {mo_index} is Master Orchestrator", clock()));
+    let mo_index = nodes
+        .iter()
+        .position(|node| node.ready.did == mo)
+        .unwrap_or(0);
+    say(format!(
+        "{} elected: node {mo_index} is Master Orchestrator",
+        clock()
+    ));
 
     // A node that is not MO works, so that the artifact really crosses the network.
-    let worker = if nodes.len() > 1 { (mo_index + 1) % nodes.len() } else { 0 };
+    let worker = if nodes.len() > 1 {
+        (mo_index + 1) % nodes.len()
+    } else {
+        0
+    };
     let before: PlaybookView = at(&nodes, worker)?.client.get("/playbook").await?;
     let twin = make_twin(at(&nodes, worker)?).await?;
-    say(render::bold(&format!("{} node {worker}'s twin gets the goal: {goal}", clock())));
+    say(render::bold(&format!(
+        "{} node {worker}'s twin gets the goal: {goal}",
+        clock()
+    )));
     let first = ask(at(&nodes, worker)?, &twin, &goal, |step| {
         say(render::step_line(step, ctx.width));
     })
     .await?;
-    say(format!("{} {}: {}", clock(), status(first.status), render::clean_text(&first.output)));
+    say(format!(
+        "{} {}: {}",
+        clock(),
+        status(first.status),
+        render::clean_text(&first.output)
+    ));
 
     let mut after = before.clone();
     let mut adopted_by = nodes.len();
     let mut again = None;
     if let Some(cid) = &first.artifact_cid {
-        say(format!("{} artifact {cid} is signed and announced", clock()));
+        say(format!(
+            "{} artifact {cid} is signed and announced",
+            clock()
+        ));
         after = wait(start, "every node to adopt the new playbook", || {
             adopted(&nodes, &before.head, cid)
         })
@@ -162,7 +194,10 @@ async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> 
         )));
         let other = (worker + 1) % nodes.len();
         let twin = make_twin(at(&nodes, other)?).await?;
-        say(render::bold(&format!("{} the same goal on node {other}, which never saw it", clock())));
+        say(render::bold(&format!(
+            "{} the same goal on node {other}, which never saw it",
+            clock()
+        )));
         let second = ask(at(&nodes, other)?, &twin, &goal, |step| {
             say(render::step_line(step, ctx.width));
         })
@@ -180,7 +215,10 @@ async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> 
             status(second.status),
             row.tool_calls_after,
             row.tool_calls_before,
-            row.case.as_ref().map(|case| format!(", by the learned {case}")).unwrap_or_default()
+            row.case
+                .as_ref()
+                .map(|case| format!(", by the learned {case}"))
+                .unwrap_or_default()
         ));
         again = Some(row);
     }
@@ -199,7 +237,11 @@ async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> 
         steps: first.steps,
         output: first.output,
         artifact_cid: first.artifact_cid,
-        playbook: PlaybookRow { before: before.head, after: after.head, adopted_by },
+        playbook: PlaybookRow {
+            before: before.head,
+            after: after.head,
+            adopted_by,
+        },
         again,
         duration_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
@@ -220,7 +262,9 @@ async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> 
 }
 
 fn at(nodes: &[DemoNode], index: usize) -> Result<&DemoNode, CliError> {
-    nodes.get(index).ok_or_else(|| CliError::new("the demo has no nodes", "report this as a bug"))
+    nodes
+        .get(index)
+        .ok_or_else(|| CliError::new("the demo has no nodes", "report this as a bug"))
 }
 
 fn status(status: GoalStatus) -> &'static str {
@@ -261,9 +305,15 @@ async fn launch(dir: &Path, bootstrap: Option<String>) -> anyhow::Result<DemoNod
     let failed = |why: &str| {
         let told = std::fs::read_to_string(&log).unwrap_or_default();
         let last = told.lines().last().unwrap_or("it said nothing").to_owned();
-        CliError::new(format!("a node did not start: {why}: {last}"), "try `pagi run` by itself")
+        CliError::new(
+            format!("a node did not start: {why}: {last}"),
+            "try `pagi run` by itself",
+        )
     };
-    let stdout = child.stdout.take().ok_or_else(|| failed("it has no output"))?;
+    let stdout = child
+        .stdout
+        .take()
+        .ok_or_else(|| failed("it has no output"))?;
     let mut lines = BufReader::new(stdout).lines();
     let line = tokio::time::timeout(PATIENCE, lines.next_line())
         .await
@@ -271,16 +321,26 @@ async fn launch(dir: &Path, bootstrap: Option<String>) -> anyhow::Result<DemoNod
         .ok_or_else(|| failed("it ended"))?;
     let ready: Ready = serde_json::from_str(&line).map_err(|_| failed("it is not ready"))?;
     let client = Client::unix(PathBuf::from(&ready.socket));
-    Ok(DemoNode { ready, client, child })
+    Ok(DemoNode {
+        ready,
+        client,
+        child,
+    })
 }
 
 impl DemoNode {
     async fn stop(mut self) {
         #[cfg(unix)]
-        if let Some(pid) = self.child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32))
+        if let Some(pid) = self
+            .child
+            .id()
+            .and_then(|pid| rustix::process::Pid::from_raw(pid as i32))
         {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            if tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await.is_ok() {
+            if tokio::time::timeout(Duration::from_secs(10), self.child.wait())
+                .await
+                .is_ok()
+            {
                 return;
             }
         }
@@ -305,7 +365,10 @@ where
     }
     let why = last.map(|cause| format!(" ({cause})")).unwrap_or_default();
     Err(CliError::new(
-        format!("waited {} for {what}{why}", render::seconds(start.elapsed().as_secs())),
+        format!(
+            "waited {} for {what}{why}",
+            render::seconds(start.elapsed().as_secs())
+        ),
         "try again; if it happens again, report it with the nodes' logs",
     ))
 }
@@ -323,7 +386,7 @@ async fn agreed_mo(nodes: &[DemoNode]) -> Result<Option<String>, CliError> {
         let electorate = mo.election["electorate"].as_array().map_or(0, Vec::len);
         let claim = (did, mo.term);
         // An office a node took while it was alone is not yet the swarm's.
-        if electorate < nodes.len() || agreed.as_ref().is_some_and(|agreed| *agreed != claim) {
+        if 2 * electorate <= nodes.len() || agreed.as_ref().is_some_and(|agreed| *agreed != claim) {
             return Ok(None);
         }
         agreed = Some(claim);
@@ -335,7 +398,10 @@ async fn make_twin(node: &DemoNode) -> Result<Twin, CliError> {
     let state = json!({"initial_state": {"status": "active", "note": "demo"}});
     let twin: Twin = node.client.post("/twins", &state).await?;
     let note = json!({"role": "user", "content": "The owner wants the disk of this machine to stay below 90%."});
-    let _: Memory = node.client.post(&format!("/memory/{}", twin.twin_id), &note).await?;
+    let _: Memory = node
+        .client
+        .post(&format!("/memory/{}", twin.twin_id), &note)
+        .await?;
     Ok(twin)
 }
 
@@ -346,18 +412,22 @@ async fn ask(
     on_step: impl Fn(&Step),
 ) -> Result<Interaction, CliError> {
     let path = format!("/interact/{}", twin.twin_id);
-    let mut stream = node.client.post_stream(&path, &json!({"goal": goal})).await?;
+    let mut stream = node
+        .client
+        .post_stream(&path, &json!({"goal": goal}))
+        .await?;
     while let Some(event) = stream.next().await? {
         match event.event.as_str() {
             "step" => on_step(&event_data(&event)?),
-            "done" => return event_data(&event),
-            "problem" | "error" => {
-                return Err(CliError::new(event.data, "see the node's log"));
-            }
+            // A `problem` becomes the error it describes.
+            "done" | "problem" => return event_data(&event),
             _ => {}
         }
     }
-    Err(CliError::new("the node closed the stream before the goal ended", "see the node's log"))
+    Err(CliError::new(
+        "the node closed the stream before the goal ended",
+        "see the node's log",
+    ))
 }
 
 /// The playbook, once every node has the same head, other than `before`, and `artifact` in it.
@@ -369,13 +439,14 @@ async fn adopted(
     let mut head: Option<PlaybookView> = None;
     for node in nodes {
         let playbook: PlaybookView = node.client.get("/playbook").await?;
-        if playbook.head == before
-            || head.as_ref().is_some_and(|head| head.head != playbook.head)
-        {
+        if playbook.head == before || head.as_ref().is_some_and(|head| head.head != playbook.head) {
             return Ok(None);
         }
         // A node that has not heard of the artifact says 404: not adopted yet.
-        let Ok(view) = node.client.get::<ArtifactView>(&format!("/artifacts/{artifact}")).await
+        let Ok(view) = node
+            .client
+            .get::<ArtifactView>(&format!("/artifacts/{artifact}"))
+            .await
         else {
             return Ok(None);
         };
@@ -383,7 +454,10 @@ async fn adopted(
             "merged" => {}
             "rejected" => {
                 let why = view.reason.unwrap_or_default();
-                return Err(CliError::new(format!("the artifact was rejected: {why}"), "report this as a bug"));
+                return Err(CliError::new(
+                    format!("the artifact was rejected: {why}"),
+                    "report this as a bug",
+                ));
             }
             _ => return Ok(None),
         }

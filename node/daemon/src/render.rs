@@ -202,11 +202,13 @@ pub const fn kind(kind: StepKind) -> &'static str {
 
 /// One step of a goal on one line, cut to `width` columns if there is a width.
 pub fn step_line(step: &Step, width: Option<usize>) -> String {
+    let name = clean_line(&step.name);
+    let name = width.map_or_else(|| name.clone(), |_| fit(&name, 24));
     let lead = format!(
         "{:>3} {} {} {:>9}  ",
         step.index,
         pad(kind(step.kind), 11),
-        pad(&fit(&clean_line(&step.name), 24), 24),
+        pad(&name, 24),
         millis(step.duration_ms),
     );
     let (mark, paint): (&str, fn(&str) -> String) = match step.status {
@@ -223,10 +225,18 @@ pub fn step_line(step: &Step, width: Option<usize>) -> String {
     format!("{lead}{}", paint(&detail)).trim_end().to_owned()
 }
 
+/// `n` of something, `what` being its name for one.
+pub fn count(n: usize, what: &str) -> String {
+    match (n, what.strip_suffix('s')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(_)) => format!("{n} {what}es"),
+        (_, None) => format!("{n} {what}s"),
+    }
+}
+
 /// A duration in milliseconds, in words.
 pub fn millis(ms: u64) -> String {
     if ms < 60_000 {
-        // Whole hundredths of a second, so that 0.005 s and 0.00 s do not look alike by accident.
         return format!("{}.{:02} s", ms / 1000, ms % 1000 / 10);
     }
     seconds(ms / 1000)
@@ -362,6 +372,13 @@ mod tests {
         assert_eq!(seconds(86_400 + 59), "1 d");
         assert_eq!(millis(214), "0.21 s");
         assert_eq!(millis(65_000), "1 min 5 s");
+    }
+
+    #[test]
+    fn counts_in_words() {
+        assert_eq!(count(1, "address"), "1 address");
+        assert_eq!(count(0, "address"), "0 addresses");
+        assert_eq!(count(2, "twin"), "2 twins");
     }
 
     #[test]

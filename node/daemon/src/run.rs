@@ -58,14 +58,20 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
             return Err(error.into());
         }
     };
-    let twin_id = if up { Some(first_twin(&running, args.twin_name).await?) } else { None };
+    let twin_id = if up {
+        Some(first_twin(&running, args.twin_name).await?)
+    } else {
+        None
+    };
     let info = running.node.info().await?;
     let ready = Ready {
         peer_id: info.peer_id.clone(),
         did: info.did.clone(),
         swarm: info.swarm.clone(),
         listen: info.listen.clone(),
-        control: control.tcp_addr().map(|address| format!("http://{address}")),
+        control: control
+            .tcp_addr()
+            .map(|address| format!("http://{address}")),
         socket: ctx.data_dir.join("control.sock").display().to_string(),
         ready_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
         twin_id,
@@ -82,12 +88,12 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
 /// Logs to stderr: warnings, more with `-v`, or what `PAGI_LOG` asks for.
 fn start_logging(verbose: u8) {
     let default = match verbose {
-        0 => "warn,rust_ipfs=error,libp2p=error,connexa=error",
-        1 => "warn,pagi=info,pagi_hive=info,pagi_swarm=info,pagi_twin=info,rust_ipfs=error",
+        0 => "warn",
+        1 => "warn,pagi=info,pagi_hive=info,pagi_swarm=info,pagi_twin=info",
         _ => "info,pagi=debug,pagi_hive=debug,pagi_swarm=debug,pagi_twin=debug",
     };
-    let filter =
-        EnvFilter::try_from_env("PAGI_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let default = format!("{default},{}", pagi_swarm::LOG_FILTER);
+    let filter = EnvFilter::try_from_env("PAGI_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     // A second installation fails, which only happens where tests share a process.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -137,12 +143,14 @@ async fn serve(data_dir: &Path, config: &Config, running: &Running) -> Result<Co
             .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
             .collect();
     }
-    pagi_control::serve(control, running.node.clone()).await.map_err(|error: ControlError| {
-        CliError::new(
-            format!("the control API cannot be served: {error}"),
-            "choose another address, for instance --control 127.0.0.1:0",
-        )
-    })
+    pagi_control::serve(control, running.node.clone())
+        .await
+        .map_err(|error: ControlError| {
+            CliError::new(
+                format!("the control API cannot be served: {error}"),
+                "choose another address, for instance --control 127.0.0.1:0",
+            )
+        })
 }
 
 async fn first_twin(running: &Running, name: Option<String>) -> anyhow::Result<String> {
@@ -153,13 +161,22 @@ async fn first_twin(running: &Running, name: Option<String>) -> anyhow::Result<S
     if let (Some(name), Value::Object(state)) = (name, &mut state) {
         state.insert("name".to_owned(), json!(name));
     }
-    Ok(running.node.create_twin(CreateTwin { initial_state: state }).await?.twin_id)
+    Ok(running
+        .node
+        .create_twin(CreateTwin {
+            initial_state: state,
+        })
+        .await?
+        .twin_id)
 }
 
 fn greeting(ready: &Ready, info: &NodeInfo, up: bool) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
-        text.push_str(&format!("{} {value}\n", render::dim(&format!("{name:<10}"))));
+        text.push_str(&format!(
+            "{} {value}\n",
+            render::dim(&format!("{name:<10}"))
+        ));
     };
     line("node", &ready.did);
     line("swarm", &ready.swarm);

@@ -1,10 +1,6 @@
 //! Drives the election machine: stores, signs, gossips, and wakes it up.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use cid::Cid;
 use pagi_election::{Config, Durable, Input, Leader, Machine, Output, Status};
@@ -73,7 +69,14 @@ impl Driver {
         };
         let seed = Uuid::new_v4().as_u64_pair().0;
         let machine = Machine::new(config, identity.did().clone(), durable, now_ms(), seed);
-        Ok(Self { machine, identity, store, gossip, content, office })
+        Ok(Self {
+            machine,
+            identity,
+            store,
+            gossip,
+            content,
+            office,
+        })
     }
 
     pub(crate) async fn run(
@@ -102,10 +105,10 @@ impl Driver {
                 return;
             }
         }
-        if self.machine.is_mo() {
-            if let Err(error) = self.step(Input::StepDown).await {
-                tracing::warn!(%error, "could not step down in order");
-            }
+        if self.machine.is_mo()
+            && let Err(error) = self.step(Input::StepDown).await
+        {
+            tracing::warn!(%error, "could not step down in order");
         }
     }
 
@@ -124,12 +127,18 @@ impl Driver {
                     let sending = self.gossip.publish(Topic::Election, data);
                     match tokio::time::timeout(SEND_PATIENCE, sending).await {
                         Ok(Ok(())) => {}
-                        Ok(Err(error)) => tracing::debug!(%error, "an election message was not sent"),
+                        Ok(Err(error)) => {
+                            tracing::debug!(%error, "an election message was not sent")
+                        }
                         Err(_) => tracing::debug!("an election message was not sent in time"),
                     }
                     outputs.extend(self.machine.handle(Input::Message(signed), now_ms()));
                 }
-                Output::Elected { mo, term, certificate } => {
+                Output::Elected {
+                    mo,
+                    term,
+                    certificate,
+                } => {
                     let block = to_dag_cbor(&certificate)?;
                     let voters = certificate.voters().len();
                     let cid = match self.content.put(block).await {
@@ -139,8 +148,13 @@ impl Driver {
                             certificate.cid()?
                         }
                     };
-                    self.log_elected(&mo, term, cid, voters, certificate.electorate.len()).await?;
-                    self.office.send_replace(Some(Office { mo, term, certificate: cid }));
+                    self.log_elected(&mo, term, cid, voters, certificate.electorate.len())
+                        .await?;
+                    self.office.send_replace(Some(Office {
+                        mo,
+                        term,
+                        certificate: cid,
+                    }));
                 }
                 Output::Vacant { term, reason } => {
                     tracing::info!(term, ?reason, "there is no MO now");
@@ -170,13 +184,20 @@ impl Driver {
         let now = from_unix_ms(now_ms());
         let detail = json!({"mo": mo, "term": term, "certificate": certificate.to_string(),
             "votes": votes, "electorate": electorate, "me": mo == self.identity.did()});
-        let event =
-            Event::new(Uuid::new_v4(), now, EventType::MoElected, "election", detail.clone())
-                .about(mo.to_string());
+        let event = Event::new(
+            Uuid::new_v4(),
+            now,
+            EventType::MoElected,
+            "election",
+            detail.clone(),
+        )
+        .about(mo.to_string());
         let audit = AuditRecord::new(rfc3339(now), mo.to_string(), "mo_elected", "accepted")
             .about(certificate.to_string())
             .with_detail(detail);
-        self.store.write(Batch::new().event(event).audit(audit)).await?;
+        self.store
+            .write(Batch::new().event(event).audit(audit))
+            .await?;
         Ok(())
     }
 }

@@ -10,8 +10,7 @@ use cid::Cid;
 use pagi_election::{Config, Input, Leader, Status};
 use pagi_messages::{
     Coordination, Did, Event, EventType, SigningIdentity, TwinPresence, Verified,
-    content::to_dag_cbor,
-    event::from_unix_ms,
+    content::to_dag_cbor, event::from_unix_ms,
 };
 use pagi_playbook::{Artifact, Dag, Genesis, Revision, Verification};
 use pagi_store::{Batch, Store};
@@ -170,7 +169,11 @@ impl Hive {
     pub async fn election(&self) -> Result<(Status, Option<Leader>), HiveError> {
         let (reply, answer) = oneshot::channel();
         let command = election::Command::Status(reply);
-        self.inner.election.send(command).await.map_err(|_| HiveError::Closed)?;
+        self.inner
+            .election
+            .send(command)
+            .await
+            .map_err(|_| HiveError::Closed)?;
         answer.await.map_err(|_| HiveError::Closed)
     }
 
@@ -184,7 +187,11 @@ impl Hive {
 
     async fn election_input(&self, input: Input) -> Result<(), HiveError> {
         let command = election::Command::Input(input);
-        self.inner.election.send(command).await.map_err(|_| HiveError::Closed)
+        self.inner
+            .election
+            .send(command)
+            .await
+            .map_err(|_| HiveError::Closed)
     }
 
     /// Validates, stores, pins and announces an artifact of this node.
@@ -193,8 +200,15 @@ impl Hive {
     /// [`HiveError::Refused`] where this node's own gates refuse it.
     pub async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, HiveError> {
         let (reply, answer) = oneshot::channel();
-        let command = library::Command::Publish { artifact: Box::new(artifact), reply };
-        self.inner.library.send(command).await.map_err(|_| HiveError::Closed)?;
+        let command = library::Command::Publish {
+            artifact: Box::new(artifact),
+            reply,
+        };
+        self.inner
+            .library
+            .send(command)
+            .await
+            .map_err(|_| HiveError::Closed)?;
         answer.await.map_err(|_| HiveError::Closed)?
     }
 
@@ -207,7 +221,11 @@ impl Hive {
             let _ = reply.send(look(dag));
         });
         let command = library::Command::Inspect(look);
-        self.inner.library.send(command).await.map_err(|_| HiveError::Closed)?;
+        self.inner
+            .library
+            .send(command)
+            .await
+            .map_err(|_| HiveError::Closed)?;
         answer.await.map_err(|_| HiveError::Closed)
     }
 
@@ -217,7 +235,10 @@ impl Hive {
     /// [`HiveError::Closed`].
     pub async fn log(&self, limit: usize) -> Result<Vec<(Cid, Verified<Revision>)>, HiveError> {
         self.inspect(move |dag| {
-            dag.log(limit).into_iter().map(|(cid, revision)| (cid, revision.clone())).collect()
+            dag.log(limit)
+                .into_iter()
+                .map(|(cid, revision)| (cid, revision.clone()))
+                .collect()
         })
         .await
     }
@@ -259,7 +280,10 @@ impl Hive {
     ) -> Result<(), HiveError> {
         let from = message.author().clone();
         let new = self.view(|view| view.node_seen(&from, now));
-        let seen = Input::MemberSeen { did: from.clone(), reputation: 0 };
+        let seen = Input::MemberSeen {
+            did: from.clone(),
+            reputation: 0,
+        };
         self.election_input(seen).await?;
         if new {
             self.inner.greet.notify_one();
@@ -279,15 +303,19 @@ impl Hive {
             }
             Coordination::TaskBroadcast { task, .. } => {
                 let event = self.event(EventType::TaskBroadcast, json!({"task": task}));
-                self.inner.store.append_event(event.about(from.to_string())).await?;
+                self.inner
+                    .store
+                    .append_event(event.about(from.to_string()))
+                    .await?;
                 return Ok(());
             }
             Coordination::NodeOnline { heads, .. } => {
                 library::Command::HeadsAnnounced { heads, from }
             }
-            Coordination::PlaybookUpdate { cid, .. } => {
-                library::Command::HeadsAnnounced { heads: vec![cid], from }
-            }
+            Coordination::PlaybookUpdate { cid, .. } => library::Command::HeadsAnnounced {
+                heads: vec![cid],
+                from,
+            },
             Coordination::ArtifactPublished { cid, .. } => {
                 library::Command::ArtifactAnnounced { cid, from }
             }
@@ -295,15 +323,31 @@ impl Hive {
                 library::Command::ArtifactRefused { cid, reason, from }
             }
         };
-        self.inner.library.send(command).await.map_err(|_| HiveError::Closed)
+        self.inner
+            .library
+            .send(command)
+            .await
+            .map_err(|_| HiveError::Closed)
     }
 
     fn event(&self, kind: EventType, payload: Value) -> Event {
-        Event::new(Uuid::new_v4(), from_unix_ms(now_ms()), kind, "swarm", payload)
+        Event::new(
+            Uuid::new_v4(),
+            from_unix_ms(now_ms()),
+            kind,
+            "swarm",
+            payload,
+        )
     }
 
     fn view<T>(&self, look: impl FnOnce(&mut LiveView) -> T) -> T {
-        look(&mut self.inner.view.lock().unwrap_or_else(PoisonError::into_inner))
+        look(
+            &mut self
+                .inner
+                .view
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Nodes heard lately, this one not among them.
@@ -325,7 +369,9 @@ impl Hive {
 
     /// A peer's last connection closed. In a small swarm that is the first sign of a dead node.
     pub async fn peer_gone(&self, peer_id: &str) {
-        let Ok(did) = Did::from_peer_id(peer_id) else { return };
+        let Ok(did) = Did::from_peer_id(peer_id) else {
+            return;
+        };
         if self.view(|view| view.node_gone(&did)) {
             let _ = self.election_input(Input::MemberLost { did }).await;
         }
@@ -333,9 +379,15 @@ impl Hive {
 
     /// Sets the twins this node announces.
     pub fn set_twins(&self, twins: Vec<TwinPresence>) {
-        let twins: BTreeMap<String, TwinPresence> =
-            twins.into_iter().map(|twin| (twin.twin_id.clone(), twin)).collect();
-        let mut own = self.inner.twins.lock().unwrap_or_else(PoisonError::into_inner);
+        let twins: BTreeMap<String, TwinPresence> = twins
+            .into_iter()
+            .map(|twin| (twin.twin_id.clone(), twin))
+            .collect();
+        let mut own = self
+            .inner
+            .twins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let changed = own.keys().ne(twins.keys());
         *own = twins;
         if changed {
@@ -350,7 +402,11 @@ impl Hive {
     pub async fn broadcast_task(&self, task: Value) -> Result<(), HiveError> {
         let event = self.event(EventType::TaskBroadcast, json!({"task": task, "own": true}));
         self.inner.store.write(Batch::new().event(event)).await?;
-        self.say(Coordination::TaskBroadcast { task, timestamp: now_ms() }).await
+        self.say(Coordination::TaskBroadcast {
+            task,
+            timestamp: now_ms(),
+        })
+        .await
     }
 
     async fn say(&self, message: Coordination) -> Result<(), HiveError> {
@@ -376,7 +432,10 @@ impl Hive {
                 let _ = self.election_input(Input::MemberLost { did }).await;
             }
             let heads = self.playbook().heads;
-            let hello = Coordination::NodeOnline { timestamp: now_ms(), heads };
+            let hello = Coordination::NodeOnline {
+                timestamp: now_ms(),
+                heads,
+            };
             let twins: Vec<TwinPresence> = self
                 .inner
                 .twins

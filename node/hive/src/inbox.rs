@@ -100,7 +100,9 @@ fn read<T: Domain + DeserializeOwned>(
             author: signed.author,
         });
     }
-    signed.verify().map_err(|error| Rejection::Signature(error.to_string()))
+    signed
+        .verify()
+        .map_err(|error| Rejection::Signature(error.to_string()))
 }
 
 fn fresh(timestamp: u64, now_ms: u64) -> Result<(), Rejection> {
@@ -125,7 +127,10 @@ mod tests {
     const NOW: u64 = 1_800_000_000_000;
 
     fn bytes(identity: &SigningIdentity, timestamp: u64) -> Vec<u8> {
-        let body = Coordination::PlaybookUpdate { cid: cid_of(b"x"), timestamp };
+        let body = Coordination::PlaybookUpdate {
+            cid: cid_of(b"x"),
+            timestamp,
+        };
         to_dag_cbor(Verified::sign(identity, body).unwrap().as_signed()).unwrap()
     }
 
@@ -145,7 +150,10 @@ mod tests {
         let future = bytes(&one, NOW + MAX_CLOCK_SKEW_MS + 1);
         assert!(matches!(verdict(&future), Judgement::Ignore(_)));
         assert!(matches!(verdict(b""), Judgement::Reject(_)));
-        assert!(matches!(verdict(&vec![0; MAX_GOSSIP_BYTES + 1]), Judgement::Reject(_)));
+        assert!(matches!(
+            verdict(&vec![0; MAX_GOSSIP_BYTES + 1]),
+            Judgement::Reject(_)
+        ));
         let mut bent = bytes(&one, NOW);
         let last = bent.len() - 1;
         bent[last] ^= 1;

@@ -2,7 +2,7 @@
 //! this node is MO, merges.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -47,17 +47,37 @@ pub struct Snapshot {
 }
 
 pub(crate) enum Command {
-    Publish { artifact: Box<Verified<Artifact>>, reply: oneshot::Sender<Result<Cid, HiveError>> },
-    ArtifactAnnounced { cid: Cid, from: Did },
-    ArtifactRefused { cid: Cid, reason: String, from: Did },
-    HeadsAnnounced { heads: Vec<Cid>, from: Did },
+    Publish {
+        artifact: Box<Verified<Artifact>>,
+        reply: oneshot::Sender<Result<Cid, HiveError>>,
+    },
+    ArtifactAnnounced {
+        cid: Cid,
+        from: Did,
+    },
+    ArtifactRefused {
+        cid: Cid,
+        reason: String,
+        from: Did,
+    },
+    HeadsAnnounced {
+        heads: Vec<Cid>,
+        from: Did,
+    },
     Inspect(Box<dyn FnOnce(&Dag) + Send>),
 }
 
 /// What a fetch that ran beside the task came back with.
 enum Fetched {
-    Artifact { cid: Cid, result: Result<(Box<Verified<Artifact>>, Vec<u8>), BundleError> },
-    Revisions { heads: Vec<Cid>, from: Did, result: Result<Vec<Checked>, BundleError> },
+    Artifact {
+        cid: Cid,
+        result: Result<(Box<Verified<Artifact>>, Vec<u8>), BundleError>,
+    },
+    Revisions {
+        heads: Vec<Cid>,
+        from: Did,
+        result: Result<Vec<Checked>, BundleError>,
+    },
 }
 
 /// Artifacts that arrive together are merged together: the MO waits this long for more.
@@ -169,7 +189,10 @@ impl Library {
     }
 
     fn my_office(&self) -> Option<Office> {
-        self.office.borrow().clone().filter(|office| office.mo == *self.identity.did())
+        self.office
+            .borrow()
+            .clone()
+            .filter(|office| office.mo == *self.identity.did())
     }
 
     /// Whether this node, being MO, has artifacts to merge or heads to join.
@@ -190,11 +213,18 @@ impl Library {
                 self.fetch_announced();
             }
             Command::ArtifactRefused { cid, reason, from } => {
-                let mo = self.office.borrow().as_ref().map(|office| office.mo.clone());
+                let mo = self
+                    .office
+                    .borrow()
+                    .as_ref()
+                    .map(|office| office.mo.clone());
                 if mo.as_ref() == Some(&from) {
                     self.announced.remove(&cid);
-                    let batch =
-                        Batch::new().known_artifact_status(cid.to_string(), "rejected", Some(reason));
+                    let batch = Batch::new().known_artifact_status(
+                        cid.to_string(),
+                        "rejected",
+                        Some(reason),
+                    );
                     self.store.write(batch).await?;
                 }
             }
@@ -233,7 +263,11 @@ impl Library {
             .audit(audit);
         self.store.write(batch).await?;
         self.ready.insert(cid, (artifact, bytes));
-        self.announce(Coordination::ArtifactPublished { cid, timestamp: now_ms() }).await;
+        self.announce(Coordination::ArtifactPublished {
+            cid,
+            timestamp: now_ms(),
+        })
+        .await;
         Ok(cid)
     }
 
@@ -286,25 +320,35 @@ impl Library {
             .take(MAX_MERGED)
             .collect();
         for record in pending {
-            let Ok(cid) = record.cid.parse::<Cid>() else { continue };
+            let Ok(cid) = record.cid.parse::<Cid>() else {
+                continue;
+            };
             if self.dag.view().applied(&cid) {
-                self.store.set_artifact_status(record.cid, "merged", None).await?;
+                self.store
+                    .set_artifact_status(record.cid, "merged", None)
+                    .await?;
                 continue;
             }
-            if !self.ready.contains_key(&cid) {
+            if let Entry::Vacant(entry) = self.ready.entry(cid) {
                 match block::open::<Artifact>(&cid, &record.bytes) {
                     Ok(artifact) => {
-                        self.ready.insert(cid, (artifact, record.bytes));
+                        entry.insert((artifact, record.bytes));
                     }
                     Err(error) => {
                         let reason = Some(error.to_string());
-                        self.store.set_artifact_status(record.cid, "rejected", reason).await?;
+                        self.store
+                            .set_artifact_status(record.cid, "rejected", reason)
+                            .await?;
                         continue;
                     }
                 }
             }
             if self.my_office().is_none() {
-                self.announce(Coordination::ArtifactPublished { cid, timestamp: now_ms() }).await;
+                self.announce(Coordination::ArtifactPublished {
+                    cid,
+                    timestamp: now_ms(),
+                })
+                .await;
             }
         }
         Ok(())
@@ -361,7 +405,13 @@ impl Library {
             let providers: Vec<String> = from.peer_id().into_iter().collect();
             let result =
                 bundle::fetch(content.as_ref(), &unknown, &providers, &known, &state).await;
-            let _ = fetched.send(Fetched::Revisions { heads: unknown, from, result }).await;
+            let _ = fetched
+                .send(Fetched::Revisions {
+                    heads: unknown,
+                    from,
+                    result,
+                })
+                .await;
         });
     }
 
@@ -387,7 +437,11 @@ impl Library {
                 self.fetch_announced();
                 Ok(())
             }
-            Fetched::Revisions { heads, from, result } => {
+            Fetched::Revisions {
+                heads,
+                from,
+                result,
+            } => {
                 for head in &heads {
                     self.fetching.remove(head);
                 }
@@ -443,8 +497,10 @@ impl Library {
             self.content.put(checked.bytes.clone()).await?;
             batch = batch.revision(checked.cid.to_string(), checked.bytes.clone());
         }
-        let bodies: Vec<(Cid, &Verified<Revision>)> =
-            added.iter().map(|checked| (checked.cid, &checked.revision)).collect();
+        let bodies: Vec<(Cid, &Verified<Revision>)> = added
+            .iter()
+            .map(|checked| (checked.cid, &checked.revision))
+            .collect();
         let batch = self.adoption(batch, &dag, &bodies);
         self.store.write(batch).await?;
         self.install(dag);
@@ -457,23 +513,36 @@ impl Library {
         let before = self.dag.head().to_string();
         let mut batch = batch.heads(dag.heads().iter().map(ToString::to_string).collect());
         for (cid, revision) in added {
-            let merged: Vec<String> =
-                revision.body().merged.iter().map(|merged| merged.artifact.to_string()).collect();
+            let merged: Vec<String> = revision
+                .body()
+                .merged
+                .iter()
+                .map(|merged| merged.artifact.to_string())
+                .collect();
             let detail = json!({"cid": cid.to_string(), "before": before,
                 "head": dag.head().to_string(), "author": revision.author(),
                 "term": revision.body().term, "merged": merged});
-            let event =
-                Event::new(Uuid::new_v4(), now, EventType::PlaybookUpdated, "hive", detail.clone())
-                    .about(cid.to_string());
+            let event = Event::new(
+                Uuid::new_v4(),
+                now,
+                EventType::PlaybookUpdated,
+                "hive",
+                detail.clone(),
+            )
+            .about(cid.to_string());
             let action = if revision.author() == self.identity.did() {
                 "revision_authored"
             } else {
                 "revision_adopted"
             };
-            let audit =
-                AuditRecord::new(rfc3339(now), revision.author().to_string(), action, "accepted")
-                    .about(cid.to_string())
-                    .with_detail(detail);
+            let audit = AuditRecord::new(
+                rfc3339(now),
+                revision.author().to_string(),
+                action,
+                "accepted",
+            )
+            .about(cid.to_string())
+            .with_detail(detail);
             batch = batch.event(event).audit(audit);
         }
         batch
@@ -489,7 +558,9 @@ impl Library {
 
     /// As MO, merges what is ready into one revision, which joins all heads.
     async fn merge(&mut self) -> Result<(), HiveError> {
-        let Some(office) = self.my_office() else { return Ok(()) };
+        let Some(office) = self.my_office() else {
+            return Ok(());
+        };
         let mut dag = self.dag.clone();
         let mut batch = Batch::new();
         let mut merged: Vec<Merged> = Vec::new();
@@ -516,12 +587,7 @@ impl Library {
             self.content.put(bytes.clone()).await?;
             batch = batch.artifact(self.record(*cid, artifact, bytes.clone(), "merged"));
             // The next artifact is judged against what this one adds.
-            let mut trial = dag.clone();
-            let next = trial.next(merged.clone(), office.term, Some(office.certificate), None, 0);
-            let signed = Verified::sign(&self.identity, next)?;
-            let (trial_cid, _) = block::seal(&signed)?;
-            trial.insert(trial_cid, &signed)?;
-            state = trial.state();
+            state = state.preview(merged.last().cloned().into_iter().collect());
         }
         for (cid, reason) in refused {
             self.refuse(cid, reason).await?;
@@ -529,16 +595,29 @@ impl Library {
         if merged.is_empty() && self.dag.heads().len() < 2 {
             return Ok(());
         }
-        let revision =
-            dag.next(merged, office.term, Some(office.certificate), None, now_ms());
+        let revision = dag.next(
+            merged,
+            office.term,
+            Some(office.certificate),
+            None,
+            now_ms(),
+        );
         let signed = Verified::sign(&self.identity, revision)?;
         let (cid, bytes) = block::seal(&signed)?;
         dag.insert(cid, &signed)?;
         self.content.put(bytes.clone()).await?;
-        let batch = self.adoption(batch.revision(cid.to_string(), bytes), &dag, &[(cid, &signed)]);
+        let batch = self.adoption(
+            batch.revision(cid.to_string(), bytes),
+            &dag,
+            &[(cid, &signed)],
+        );
         self.store.write(batch).await?;
         self.install(dag);
-        self.announce(Coordination::PlaybookUpdate { cid, timestamp: now_ms() }).await;
+        self.announce(Coordination::PlaybookUpdate {
+            cid,
+            timestamp: now_ms(),
+        })
+        .await;
         Ok(())
     }
 
@@ -559,7 +638,12 @@ impl Library {
             .known_artifact_status(cid.to_string(), "rejected", Some(reason.clone()))
             .audit(audit);
         self.store.write(batch).await?;
-        self.announce(Coordination::ArtifactRefused { cid, reason, timestamp: now_ms() }).await;
+        self.announce(Coordination::ArtifactRefused {
+            cid,
+            reason,
+            timestamp: now_ms(),
+        })
+        .await;
         Ok(())
     }
 }

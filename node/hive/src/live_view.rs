@@ -49,13 +49,18 @@ impl LiveView {
             .twins
             .get(&presence.twin_id)
             .is_some_and(|seen| seen.node != *node && self.nodes.contains_key(&seen.node));
-        let full =
-            !self.twins.contains_key(&presence.twin_id) && self.twins.len() >= MAX_ENTRIES;
+        let full = !self.twins.contains_key(&presence.twin_id) && self.twins.len() >= MAX_ENTRIES;
         if taken || full || presence.twin_id.len() > 64 {
             return false;
         }
-        let twin = SeenTwin { presence, node: node.clone(), heard_ms: now_ms };
-        self.twins.insert(twin.presence.twin_id.clone(), twin).is_none()
+        let twin = SeenTwin {
+            presence,
+            node: node.clone(),
+            heard_ms: now_ms,
+        };
+        self.twins
+            .insert(twin.presence.twin_id.clone(), twin)
+            .is_none()
     }
 
     /// A node is known to be gone. Returns whether it was in view.
@@ -76,7 +81,8 @@ impl LiveView {
         for node in &gone {
             self.node_gone(node);
         }
-        self.twins.retain(|_, twin| now_ms.saturating_sub(twin.heard_ms) <= patience);
+        self.twins
+            .retain(|_, twin| now_ms.saturating_sub(twin.heard_ms) <= patience);
         gone
     }
 
@@ -113,7 +119,12 @@ mod tests {
 
     fn twin(id: &str, n: u8) -> TwinPresence {
         let capabilities = Capabilities::default();
-        TwinPresence { twin_id: id.into(), did: did(n), timestamp: 0, capabilities }
+        TwinPresence {
+            twin_id: id.into(),
+            did: did(n),
+            timestamp: 0,
+            capabilities,
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::codec::BytesCodec;
 use crate::commands::{Command, Publish, Query, Resend};
-use crate::config::{PeerAddr, SwarmLimits};
+use crate::config::SwarmLimits;
 use crate::dialer::Dialer;
 use crate::error::SwarmError;
 use crate::inbound::{Feedback, GossipMessage, Inbound, InboundRequest, Outbox, PeerEvent};
@@ -95,7 +95,6 @@ struct Blocked;
 pub(crate) struct Setup {
     pub(crate) names: Names,
     pub(crate) limits: SwarmLimits,
-    pub(crate) bootstrap: Vec<PeerAddr>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) commands: mpsc::Receiver<Command>,
 }
@@ -148,7 +147,6 @@ impl NodeBehaviour {
         let Setup {
             names,
             limits,
-            bootstrap,
             counters,
             commands,
         } = setup;
@@ -159,11 +157,7 @@ impl NodeBehaviour {
         let (gossip_out, gossip) = Outbox::new(limits.inbound_queue);
         let (requests_out, requests) = Outbox::new(limits.inbound_queue);
         let (peers_out, peers) = Outbox::new(PEER_EVENTS);
-        let mut dialer = Dialer::new(local, limits.target_peers);
-        let now = Instant::now();
-        for (peer, addr) in bootstrap {
-            dialer.bootstrap(peer, addr, now);
-        }
+        let dialer = Dialer::new(local, limits.target_peers);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let behaviour = NodeBehaviour {

@@ -8,7 +8,7 @@ use libp2p::{Multiaddr, PeerId, gossipsub};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::behaviour::{Action, Answer, Dialling, NodeBehaviour};
-use crate::config::split_peer;
+use crate::config::{PeerAddr, split_peer};
 use crate::dialer::Dial;
 use crate::error::SwarmError;
 use crate::handle::Published;
@@ -42,6 +42,8 @@ pub(crate) enum Command {
         key: RecordKey,
         found: mpsc::Sender<PeerId>,
     },
+    /// Keep connected with these peers from now on.
+    Bootstrap { peers: Vec<PeerAddr> },
     /// Consider peers found on the local network.
     Met { peers: Vec<(PeerId, Multiaddr)> },
     /// Disconnect a peer and keep it away, or let it come back.
@@ -94,6 +96,13 @@ impl NodeBehaviour {
             Command::FindProviders { key, found } => {
                 let id = self.net.kad.get_providers(key);
                 self.queries.insert(id, Query::Find(found));
+            }
+            Command::Bootstrap { peers } => {
+                let now = Instant::now();
+                for (peer, addr) in peers {
+                    self.dialer.bootstrap(peer, addr, now);
+                }
+                self.dial_due(now);
             }
             Command::Met { peers } => {
                 let now = Instant::now();

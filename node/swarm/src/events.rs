@@ -360,11 +360,11 @@ impl NodeBehaviour {
                 }
             }
             kad::Event::RoutablePeer { peer, address }
-            | kad::Event::PendingRoutablePeer { peer, address } => {
-                if !self.peers.contains_key(&peer) {
-                    self.dialer
-                        .learn(peer, usable(&[address], None), Instant::now());
-                }
+            | kad::Event::PendingRoutablePeer { peer, address }
+                if !self.peers.contains_key(&peer) =>
+            {
+                self.dialer
+                    .learn(peer, usable(&[address], None), Instant::now());
             }
             kad::Event::InboundRequest {
                 request:

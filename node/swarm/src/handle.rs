@@ -286,7 +286,7 @@ impl Swarm {
             .ok_or(SwarmError::Closed)
     }
 
-    async fn send(&self, command: Command) -> Result<(), SwarmError> {
+    pub(crate) async fn send(&self, command: Command) -> Result<(), SwarmError> {
         self.shared
             .commands
             .send(command)

@@ -65,7 +65,6 @@ pub async fn start(config: SwarmConfig) -> Result<(Swarm, Inbound), SwarmError> 
     let setup = Setup {
         names,
         limits,
-        bootstrap,
         counters: counted,
         commands: receiver,
     };
@@ -107,6 +106,9 @@ pub async fn start(config: SwarmConfig) -> Result<(Swarm, Inbound), SwarmError> 
             return Err(SwarmError::Listen { addr: text, reason });
         }
     }
+    // Only now: a peer met earlier would be told that this node listens nowhere.
+    let peers = bootstrap;
+    swarm.send(Command::Bootstrap { peers }).await?;
     tracing::info!(peer_id = %local, swarm = config.swarm, "network started");
     Ok((swarm, ends.inbound))
 }

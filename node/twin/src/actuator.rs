@@ -22,7 +22,9 @@ pub enum ActError {
     #[error("there is no action `{0}`: use notify, write_file or call_tool")]
     Unknown(String),
     /// The node's user does not allow it.
-    #[error("the action `{0}` is not allowed on this node: add it to `actuator.allow` in the configuration")]
+    #[error(
+        "the action `{0}` is not allowed on this node: add it to `actuator.allow` in the configuration"
+    )]
     NotAllowed(String),
     /// The parameters do not fit.
     #[error("{0}")]
@@ -90,22 +92,32 @@ pub fn write_file(folder: &Path, parameters: &Value) -> Result<Value, ActError> 
         )));
     }
     let path = PathBuf::from(&wanted.path);
-    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    let plain = path
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
     let named = path.file_name().is_some() && !wanted.path.ends_with('/');
     if !plain || !named || wanted.path.len() > 255 || wanted.path.contains('\0') {
         return Err(ActError::Path(wanted.path.chars().take(255).collect()));
     }
-    let at = |source| ActError::Io { path: wanted.path.clone(), source };
+    let at = |source| ActError::Io {
+        path: wanted.path.clone(),
+        source,
+    };
     std::fs::create_dir_all(folder).map_err(at)?;
     let dir = Dir::open_ambient_dir(folder, ambient_authority()).map_err(at)?;
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         dir.create_dir_all(parent).map_err(at)?;
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let part = path.with_file_name(name);
     let mut file = dir.create(&part).map_err(at)?;
-    file.write_all(wanted.content.as_bytes()).and_then(|()| file.sync_all()).map_err(at)?;
+    file.write_all(wanted.content.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(at)?;
     dir.rename(&part, &dir, &path).map_err(at)?;
     Ok(json!({"path": wanted.path, "bytes": wanted.content.len()}))
 }
@@ -122,7 +134,10 @@ mod tests {
         std::fs::create_dir_all(&outside).unwrap();
         let done = write_file(&folder, &json!({"path": "notes/a.txt", "content": "hi"})).unwrap();
         assert_eq!(done["bytes"], 2);
-        assert_eq!(std::fs::read_to_string(folder.join("notes/a.txt")).unwrap(), "hi");
+        assert_eq!(
+            std::fs::read_to_string(folder.join("notes/a.txt")).unwrap(),
+            "hi"
+        );
         for path in ["../x", "/etc/x", "a/../../x", "", ".", "a/", "./x"] {
             let error = write_file(&folder, &json!({"path": path, "content": "no"}));
             assert!(matches!(error, Err(ActError::Path(_))), "{path}");
@@ -134,7 +149,10 @@ mod tests {
             assert!(matches!(error, Err(ActError::Io { .. })));
             assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
         }
-        assert!(matches!(write_file(&folder, &json!({"path": 1})), Err(ActError::Parameters(_))));
+        assert!(matches!(
+            write_file(&folder, &json!({"path": 1})),
+            Err(ActError::Parameters(_))
+        ));
         let large = "x".repeat(MAX_FILE_BYTES + 1);
         assert!(write_file(&folder, &json!({"path": "b", "content": large})).is_err());
     }

@@ -52,7 +52,11 @@ pub fn tokens(text: &str) -> usize {
 /// the order of priority.
 #[must_use]
 pub fn build(material: Material<'_>) -> BuiltContext {
-    let budget = material.playbook.context_engineering.max_context_tokens.max(16);
+    let budget = material
+        .playbook
+        .context_engineering
+        .max_context_tokens
+        .max(16);
     let order = order(material.playbook);
     let mut parts: Vec<Part> = Vec::new();
     for layer in &order {
@@ -69,15 +73,22 @@ pub fn build(material: Material<'_>) -> BuiltContext {
             }),
         }
     }
-    let goal_tokens: usize =
-        parts.iter().filter(|part| part.layer == "goal").map(|part| tokens(&part.text) + 4).sum();
+    let goal_tokens: usize = parts
+        .iter()
+        .filter(|part| part.layer == "goal")
+        .map(|part| tokens(&part.text) + 4)
+        .sum();
     let mut left = budget.saturating_sub(goal_tokens);
     let mut context = String::new();
     let mut sources = Vec::new();
     let mut left_out = 0;
     let mut heading = "";
     for part in parts {
-        let title = if part.layer == heading { "" } else { title(part.layer) };
+        let title = if part.layer == heading {
+            ""
+        } else {
+            title(part.layer)
+        };
         let cost = tokens(&part.text) + tokens(title) + 1;
         if part.layer != "goal" {
             if cost > left {
@@ -128,10 +139,10 @@ fn title(layer: &str) -> &'static str {
 fn order(playbook: &Playbook) -> Vec<&'static str> {
     let mut order: Vec<&'static str> = Vec::new();
     for name in &playbook.context_engineering.order_priority {
-        if let Some(layer) = DEFAULT_ORDER.iter().find(|layer| *layer == name) {
-            if !order.contains(layer) {
-                order.push(layer);
-            }
+        if let Some(layer) = DEFAULT_ORDER.iter().find(|layer| *layer == name)
+            && !order.contains(layer)
+        {
+            order.push(layer);
         }
     }
     for layer in DEFAULT_ORDER {
@@ -193,11 +204,14 @@ fn tools(material: &Material<'_>, parts: &mut Vec<Part>) {
             .map(|tool| [(tool.name.as_str(), 2.0), (tool.description.as_str(), 1.0)]),
     );
     let query = term_set(material.goal);
-    let mut ranked: Vec<(usize, f64)> =
-        (0..material.tools.len()).map(|at| (at, index.score(at, &query))).collect();
+    let mut ranked: Vec<(usize, f64)> = (0..material.tools.len())
+        .map(|at| (at, index.score(at, &query)))
+        .collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     for (at, score) in ranked {
-        let Some(tool) = material.tools.get(at) else { continue };
+        let Some(tool) = material.tools.get(at) else {
+            continue;
+        };
         parts.push(Part {
             layer: "tools",
             reference: tool.name.clone(),
@@ -210,14 +224,24 @@ fn tools(material: &Material<'_>, parts: &mut Vec<Part>) {
 /// The best-fitting memories, weighted by emotion where one is given: in a strong mood, entries of
 /// the same colour come up more easily (mood congruence), and more so the higher the activation.
 fn memory(material: &Material<'_>, parts: &mut Vec<Part>) {
-    let top = material.playbook.context_engineering.retrieval_top_k.clamp(1, 100);
+    let top = material
+        .playbook
+        .context_engineering
+        .retrieval_top_k
+        .clamp(1, 100);
     let query = term_set(material.goal);
-    let index =
-        Bm25::new(material.memories.iter().map(|entry| [(entry.content.as_str(), 1.0)]));
+    let index = Bm25::new(
+        material
+            .memories
+            .iter()
+            .map(|entry| [(entry.content.as_str(), 1.0)]),
+    );
     let mut ranked: Vec<(usize, f64)> = index.rank(&query);
     if let Some(emotion) = material.emotion {
         for (at, score) in &mut ranked {
-            let Some(entry) = material.memories.get(*at) else { continue };
+            let Some(entry) = material.memories.get(*at) else {
+                continue;
+            };
             *score *= 1.0 + emotion.activation_level * emotion.valence * tone(&entry.content);
         }
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
@@ -226,11 +250,18 @@ fn memory(material: &Material<'_>, parts: &mut Vec<Part>) {
     // Back into the order in which things happened.
     ranked.sort_by_key(|(at, _)| *at);
     for (at, score) in ranked {
-        let Some(entry) = material.memories.get(at) else { continue };
+        let Some(entry) = material.memories.get(at) else {
+            continue;
+        };
         parts.push(Part {
             layer: "memory",
             reference: entry.id.clone(),
-            text: format!("- {} ({}): {}", entry.ts, entry.role.as_str(), entry.content),
+            text: format!(
+                "- {} ({}): {}",
+                entry.ts,
+                entry.role.as_str(),
+                entry.content
+            ),
             weight: Some(score),
         });
     }
@@ -239,7 +270,15 @@ fn memory(material: &Material<'_>, parts: &mut Vec<Part>) {
 /// The colour of a text, -1 to 1, by the mood words and a few plain words in it.
 fn tone(text: &str) -> f64 {
     const GOOD: [&str; 10] = [
-        "good", "great", "worked", "success", "completed", "fine", "thanks", "love", "better",
+        "good",
+        "great",
+        "worked",
+        "success",
+        "completed",
+        "fine",
+        "thanks",
+        "love",
+        "better",
         "solved",
     ];
     const BAD: [&str; 10] = [
@@ -265,13 +304,27 @@ fn tone(text: &str) -> f64 {
 
 fn reflection(material: &Material<'_>, parts: &mut Vec<Part>) {
     let query = term_set(material.goal);
-    let top = material.playbook.context_engineering.retrieval_top_k.clamp(1, 100);
-    let texts: Vec<String> =
-        material.cases.iter().map(|known| known.case.terms.join(" ")).collect();
+    let top = material
+        .playbook
+        .context_engineering
+        .retrieval_top_k
+        .clamp(1, 100);
+    let texts: Vec<String> = material
+        .cases
+        .iter()
+        .map(|known| known.case.terms.join(" "))
+        .collect();
     let index = Bm25::new(texts.iter().map(|text| [(text.as_str(), 1.0)]));
     for (at, score) in index.rank(&query).into_iter().take(top) {
-        let Some(known) = material.cases.get(at) else { continue };
-        let calls: Vec<&str> = known.case.steps.iter().map(|step| step.tool.as_str()).collect();
+        let Some(known) = material.cases.get(at) else {
+            continue;
+        };
+        let calls: Vec<&str> = known
+            .case
+            .steps
+            .iter()
+            .map(|step| step.tool.as_str())
+            .collect();
         parts.push(Part {
             layer: "reflection",
             reference: known.case.id.clone(),
@@ -285,9 +338,16 @@ fn reflection(material: &Material<'_>, parts: &mut Vec<Part>) {
             weight: Some(score),
         });
     }
-    let index = Bm25::new(material.bullets.iter().map(|(_, text)| [(text.as_str(), 1.0)]));
+    let index = Bm25::new(
+        material
+            .bullets
+            .iter()
+            .map(|(_, text)| [(text.as_str(), 1.0)]),
+    );
     for (at, score) in index.rank(&query).into_iter().take(top) {
-        let Some((id, text)) = material.bullets.get(at) else { continue };
+        let Some((id, text)) = material.bullets.get(at) else {
+            continue;
+        };
         parts.push(Part {
             layer: "reflection",
             reference: id.clone(),

@@ -69,8 +69,17 @@ pub fn decayed(emotion: &EmotionRecord, now_ms: u64) -> EmotionRecord {
     let valence = towards(emotion.valence, REST_VALENCE);
     let activation = towards(emotion.activation_level, REST_ACTIVATION);
     // A word the user chose stays while most of the feeling does.
-    let word = if keep > 0.5 { emotion.mood.clone() } else { mood(valence, activation).to_owned() };
-    EmotionRecord { mood: word, activation_level: activation, valence, updated_at_ms: now_ms }
+    let word = if keep > 0.5 {
+        emotion.mood.clone()
+    } else {
+        mood(valence, activation).to_owned()
+    };
+    EmotionRecord {
+        mood: word,
+        activation_level: activation,
+        valence,
+        updated_at_ms: now_ms,
+    }
 }
 
 /// The emotion after `outcome` at `now_ms`.
@@ -114,8 +123,12 @@ mod tests {
 
     #[test]
     fn a_chosen_word_stays_for_half_a_life() {
-        let chosen =
-            EmotionRecord { mood: "curious".into(), activation_level: 0.9, valence: 0.4, updated_at_ms: 0 };
+        let chosen = EmotionRecord {
+            mood: "curious".into(),
+            activation_level: 0.9,
+            valence: 0.4,
+            updated_at_ms: 0,
+        };
         assert_eq!(decayed(&chosen, HALF_LIFE_MS / 2).mood, "curious");
         assert_ne!(decayed(&chosen, HALF_LIFE_MS * 2).mood, "curious");
     }

@@ -74,11 +74,17 @@ impl Mind {
         }
         let lesson = self.reflect(&mut trace, &playbook, &outcome).await;
         let artifact = match lesson {
-            Some(lesson) => self.publish(&mut trace, &playbook, &outcome, lesson).await?,
+            Some(lesson) => {
+                self.publish(&mut trace, &playbook, &outcome, lesson)
+                    .await?
+            }
             None => None,
         };
-        let status =
-            if outcome.judged.reached { GoalStatus::Completed } else { GoalStatus::Failed };
+        let status = if outcome.judged.reached {
+            GoalStatus::Completed
+        } else {
+            GoalStatus::Failed
+        };
         trace.engine = outcome.engine;
         trace.fallback = outcome.fallback;
         trace.case = outcome.case;
@@ -100,7 +106,13 @@ impl Mind {
         };
         Ok(match gate.judge(subject) {
             Verdict::Allowed => {
-                trace.step(StepKind::Ethics, of, StepStatus::Ok, "no red line is touched", start);
+                trace.step(
+                    StepKind::Ethics,
+                    of,
+                    StepStatus::Ok,
+                    "no red line is touched",
+                    start,
+                );
                 None
             }
             Verdict::Refused(refusal) => {
@@ -121,13 +133,18 @@ impl Mind {
         match self.engine() {
             Engine::Planner => self.run_planner(trace, playbook, &tools).await,
             Engine::Model(model) => {
-                match self.run_model(trace, playbook, &tools, model, context).await? {
+                match self
+                    .run_model(trace, playbook, &tools, model, context)
+                    .await?
+                {
                     Ok(outcome) => Ok(outcome),
                     Err(error) if model.fall_back_to_planner => {
                         let mut outcome = self.run_planner(trace, playbook, &tools).await?;
                         outcome.fallback = Some(error.to_string());
-                        outcome.judged.output =
-                            format!("{}\n(The planner answered: {error}.)", outcome.judged.output);
+                        outcome.judged.output = format!(
+                            "{}\n(The planner answered: {error}.)",
+                            outcome.judged.output
+                        );
                         Ok(outcome)
                     }
                     Err(error) => Ok(Outcome {
@@ -165,7 +182,12 @@ impl Mind {
         };
         // The goal itself is a memory already; only an earlier one is worth looking for.
         let has_memories = self.store().memory_count(&trace.twin.twin_id)? > 1;
-        let knowledge = Knowledge { tools, cases: &cases, tool_tally: &tally, has_memories };
+        let knowledge = Knowledge {
+            tools,
+            cases: &cases,
+            tool_tally: &tally,
+            has_memories,
+        };
         let drafted = planner::plan(&trace.goal, &knowledge);
         trace.planned(&drafted.plan, start).await?;
         if drafted.plan.steps.is_empty() {
@@ -187,13 +209,22 @@ impl Mind {
         // A followed case that failed is not the last word: look around as if nothing were known.
         if !outcome.judged.reached && outcome.case.is_some() {
             let start = Instant::now();
-            let drafted = planner::plan(&trace.goal, &Knowledge { cases: &[], ..knowledge });
+            let drafted = planner::plan(
+                &trace.goal,
+                &Knowledge {
+                    cases: &[],
+                    ..knowledge
+                },
+            );
             if !drafted.plan.steps.is_empty() {
                 trace.planned(&drafted.plan, start).await?;
                 let again = self.run_plan(trace, playbook, drafted).await?;
                 if again.judged.reached {
                     let failed = outcome.case.take();
-                    outcome = Outcome { case: None, ..again };
+                    outcome = Outcome {
+                        case: None,
+                        ..again
+                    };
                     trace.failed_case = failed;
                 }
             }
@@ -209,9 +240,14 @@ impl Mind {
     ) -> Result<Outcome, TwinError> {
         let mut calls = Vec::new();
         for (step, answers) in drafted.plan.steps.iter().zip(&drafted.answers) {
-            let result =
-                self.call_tool(trace, playbook, &step.tool, step.parameters.clone()).await?;
-            calls.push(Call { tool: step.tool.clone(), result, answers: *answers });
+            let result = self
+                .call_tool(trace, playbook, &step.tool, step.parameters.clone())
+                .await?;
+            calls.push(Call {
+                tool: step.tool.clone(),
+                result,
+                answers: *answers,
+            });
         }
         let judged = judge(&trace.goal, drafted.condition.as_ref(), &calls);
         Ok(Outcome {
@@ -234,13 +270,21 @@ impl Mind {
     ) -> Result<Result<Value, CallFailure>, TwinError> {
         let start = Instant::now();
         let leaves_node = self.inner.tools.leaves_node(tool);
-        let subject = Subject::ToolCall { tool, parameters: &parameters, leaves_node };
+        let subject = Subject::ToolCall {
+            tool,
+            parameters: &parameters,
+            leaves_node,
+        };
         let result = match self.gate(playbook)?.judge(subject) {
-            Verdict::Refused(refusal) => {
-                Err(CallFailure { kind: "refused".into(), message: refusal.explanation })
-            }
+            Verdict::Refused(refusal) => Err(CallFailure {
+                kind: "refused".into(),
+                message: refusal.explanation,
+            }),
             Verdict::Allowed => {
-                self.inner.tools.call(&trace.twin.twin_id, tool, parameters.clone()).await
+                self.inner
+                    .tools
+                    .call(&trace.twin.twin_id, tool, parameters.clone())
+                    .await
             }
         };
         trace.tool_called(tool, parameters, &result, start).await?;
@@ -267,7 +311,9 @@ impl Mind {
             trace.model_asked(model.name()).await?;
             let sink = trace.progress.clone();
             let turn = model
-                .turn(&messages, tools, &mut |text| Trace::wrote(sink.as_ref(), text))
+                .turn(&messages, tools, &mut |text| {
+                    Trace::wrote(sink.as_ref(), text)
+                })
                 .await;
             let turn = match turn {
                 Ok(turn) => turn,
@@ -279,7 +325,11 @@ impl Mind {
             trace.model_answered(model.name(), &turn, start).await?;
             if turn.calls.is_empty() {
                 let contributed = (0..calls.len())
-                    .filter(|at| calls.get(*at).is_some_and(|call: &Call| call.result.is_ok()))
+                    .filter(|at| {
+                        calls
+                            .get(*at)
+                            .is_some_and(|call: &Call| call.result.is_ok())
+                    })
                     .collect();
                 let reached = !turn.text.trim().is_empty();
                 let output = if reached {
@@ -287,21 +337,34 @@ impl Mind {
                 } else {
                     format!("The model `{}` ended without an answer.", model.name())
                 };
-                let judged = Judged { reached, output, contributed };
+                let judged = Judged {
+                    reached,
+                    output,
+                    contributed,
+                };
                 return Ok(Ok(model_outcome(model, calls, templates, judged)));
             }
-            messages.push(json!({"role": "assistant", "content": turn.text, "tool_calls":
+            messages.push(
+                json!({"role": "assistant", "content": turn.text, "tool_calls":
                 turn.calls.iter().map(|call| json!({"id": call.id, "type": "function",
                     "function": {"name": call.name, "arguments": call.arguments}}))
-                    .collect::<Vec<_>>()}));
+                    .collect::<Vec<_>>()}),
+            );
             for wanted in turn.calls {
-                let text = if wanted.arguments.trim().is_empty() { "{}" } else { &wanted.arguments };
+                let text = if wanted.arguments.trim().is_empty() {
+                    "{}"
+                } else {
+                    &wanted.arguments
+                };
                 let (result, template) = match serde_json::from_str::<Value>(text) {
                     Ok(parameters) => {
                         let info = tools.iter().find(|tool| tool.name == wanted.name);
-                        let template =
-                            info.and_then(|tool| abstracted(tool, &parameters, &slots));
-                        (self.call_tool(trace, playbook, &wanted.name, parameters).await?, template)
+                        let template = info.and_then(|tool| abstracted(tool, &parameters, &slots));
+                        (
+                            self.call_tool(trace, playbook, &wanted.name, parameters)
+                                .await?,
+                            template,
+                        )
                     }
                     Err(error) => (
                         Err(CallFailure {
@@ -316,12 +379,18 @@ impl Mind {
                     Err(failure) => json!({"error": failure.message}).to_string(),
                 };
                 messages.push(json!({"role": "tool", "tool_call_id": wanted.id, "content": shown}));
-                calls.push(Call { tool: wanted.name, result, answers: true });
+                calls.push(Call {
+                    tool: wanted.name,
+                    result,
+                    answers: true,
+                });
                 templates.push(template);
             }
         }
-        let found: Vec<String> =
-            calls.iter().filter_map(|call| call.result.as_ref().ok().and_then(words)).collect();
+        let found: Vec<String> = calls
+            .iter()
+            .filter_map(|call| call.result.as_ref().ok().and_then(words))
+            .collect();
         let judged = Judged {
             reached: false,
             output: format!(
@@ -346,7 +415,11 @@ impl Mind {
         let tools = self.catalog(&trace.twin.twin_id).await;
         let vocabulary: BTreeSet<String> = tools
             .iter()
-            .flat_map(|tool| terms(&tool.name).into_iter().chain(terms(&tool.description)))
+            .flat_map(|tool| {
+                terms(&tool.name)
+                    .into_iter()
+                    .chain(terms(&tool.description))
+            })
             .collect();
         let finished = Finished {
             goal: &trace.goal,
@@ -360,7 +433,10 @@ impl Mind {
         let lesson = reflect(&finished, &playbook.state);
         let (status, detail) = match &lesson {
             Some(lesson) => (StepStatus::Ok, lesson.critique.clone()),
-            None => (StepStatus::Skipped, "nothing the playbook does not know".to_owned()),
+            None => (
+                StepStatus::Skipped,
+                "nothing the playbook does not know".to_owned(),
+            ),
         };
         trace.step(StepKind::Reflection, "lesson", status, &detail, start);
         lesson
@@ -381,7 +457,12 @@ impl Mind {
             critique: lesson.critique,
             delta: lesson.delta,
             evidence: Evidence {
-                status: if outcome.judged.reached { "completed" } else { "failed" }.to_owned(),
+                status: if outcome.judged.reached {
+                    "completed"
+                } else {
+                    "failed"
+                }
+                .to_owned(),
                 steps: u32::try_from(outcome.calls.len()).unwrap_or(u32::MAX),
                 tools: outcome.calls.iter().map(|call| call.tool.clone()).collect(),
                 before: [("calls".to_owned(), outcome.calls.len() as f64)].into(),
@@ -400,7 +481,13 @@ impl Mind {
             }
             Err(error) => {
                 let detail = error.to_string();
-                trace.step(StepKind::Artifact, "artifact", StepStatus::Failed, &detail, start);
+                trace.step(
+                    StepKind::Artifact,
+                    "artifact",
+                    StepStatus::Failed,
+                    &detail,
+                    start,
+                );
                 Ok(None)
             }
         }
@@ -414,7 +501,14 @@ fn model_outcome(
     judged: Judged,
 ) -> Outcome {
     let engine = model.name().to_owned();
-    Outcome { engine, fallback: None, case: None, calls, templates, judged }
+    Outcome {
+        engine,
+        fallback: None,
+        case: None,
+        calls,
+        templates,
+        judged,
+    }
 }
 
 fn shorten(text: &str) -> String {
@@ -425,7 +519,11 @@ fn shorten(text: &str) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}… ({} bytes left out)", text.get(..end).unwrap_or_default(), text.len() - end)
+    format!(
+        "{}… ({} bytes left out)",
+        text.get(..end).unwrap_or_default(),
+        text.len() - end
+    )
 }
 
 /// Milliseconds since `start`, for the steps of a trace.

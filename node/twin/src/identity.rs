@@ -54,14 +54,19 @@ impl KeyStore {
     /// # Errors
     /// [`KeyError::Io`].
     pub fn open(dir: &Path) -> Result<Self, KeyError> {
-        let at = |source| KeyError::Io { path: dir.to_owned(), source };
+        let at = |source| KeyError::Io {
+            path: dir.to_owned(),
+            source,
+        };
         fs::create_dir_all(dir.join("twins")).map_err(at)?;
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(at)?;
         }
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self {
+            dir: dir.to_owned(),
+        })
     }
 
     /// The node's seed, made on first use.
@@ -88,24 +93,34 @@ impl KeyStore {
 
 fn load_or_create(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {
     match load(path) {
-        Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => create(path),
+        Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            create(path)
+        }
         other => other,
     }
 }
 
 fn load(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-    let at = |source| KeyError::Io { path: path.to_owned(), source };
+    let at = |source| KeyError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = fs::File::open(path).map_err(at)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = file.metadata().map_err(at)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: path.to_owned(), mode });
+            return Err(KeyError::Exposed {
+                path: path.to_owned(),
+                mode,
+            });
         }
     }
     let mut seed = Zeroizing::new([0; 32]);
-    let malformed = || KeyError::Malformed { path: path.to_owned() };
+    let malformed = || KeyError::Malformed {
+        path: path.to_owned(),
+    };
     file.read_exact(seed.as_mut()).map_err(|_| malformed())?;
     match file.read(&mut [0]) {
         Ok(0) => Ok(seed),
@@ -116,7 +131,10 @@ fn load(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {
 /// Writes a new key to a temporary file, syncs it and links it into place, so that a crash leaves
 /// either no key or a whole one, and two processes cannot end with different keys.
 fn create(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-    let at = |source| KeyError::Io { path: path.to_owned(), source };
+    let at = |source| KeyError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut()).map_err(|error| KeyError::Random(error.to_string()))?;
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
@@ -126,13 +144,17 @@ fn create(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&temporary).map_err(at)?;
-    file.write_all(seed.as_ref()).and_then(|()| file.sync_all()).map_err(at)?;
+    file.write_all(seed.as_ref())
+        .and_then(|()| file.sync_all())
+        .map_err(at)?;
     let linked = fs::hard_link(&temporary, path);
     let _ = fs::remove_file(&temporary);
     match linked {
         Ok(()) => {
             if let Some(dir) = path.parent() {
-                fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(at)?;
+                fs::File::open(dir)
+                    .and_then(|dir| dir.sync_all())
+                    .map_err(at)?;
             }
             Ok(seed)
         }
@@ -153,7 +175,9 @@ mod tests {
         assert_eq!(keys.twin("a-1").unwrap().did(), &did);
         assert_ne!(keys.twin("a-2").unwrap().did(), &did);
         assert_eq!(*keys.node_seed().unwrap(), *keys.node_seed().unwrap());
-        let left: Vec<_> = fs::read_dir(dir.path().join("keys/twins")).unwrap().collect();
+        let left: Vec<_> = fs::read_dir(dir.path().join("keys/twins"))
+            .unwrap()
+            .collect();
         assert_eq!(left.len(), 2, "no temporary file stays");
     }
 
@@ -167,13 +191,20 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
             assert!(matches!(keys.twin("a"), Err(KeyError::Exposed { .. })));
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
         fs::write(&path, b"short").unwrap();
         assert!(matches!(keys.twin("a"), Err(KeyError::Malformed { .. })));
-        assert_eq!(fs::read(&path).unwrap(), b"short", "a bad key file is never overwritten");
+        assert_eq!(
+            fs::read(&path).unwrap(),
+            b"short",
+            "a bad key file is never overwritten"
+        );
     }
 }

@@ -10,24 +10,165 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Words that carry no meaning of their own.
 const FUNCTION_WORDS: &[&str] = &[
-    "a", "about", "above", "after", "again", "all", "also", "am", "an", "and", "any", "anything",
-    "are", "as", "at", "be", "because", "been", "before", "being", "below", "between", "both",
-    "but", "by", "can", "could", "did", "do", "does", "doing", "down", "during", "each", "else",
-    "ever", "every", "everything", "few", "for", "from", "further", "had", "has", "have", "having",
-    "he", "her", "here", "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its",
-    "just", "me", "more", "most", "much", "my", "no", "nor", "not", "now", "of", "off", "on",
-    "once", "only", "or", "other", "our", "ours", "out", "over", "own", "s", "same", "she",
-    "should", "so", "some", "something", "such", "t", "than", "that", "the", "their", "theirs",
-    "them", "then", "there", "these", "they", "this", "those", "through", "to", "too", "under",
-    "until", "up", "us", "very", "was", "we", "were", "what", "when", "where", "which", "while",
-    "who", "whom", "why", "will", "with", "would", "you", "your", "yours",
+    "a",
+    "about",
+    "above",
+    "after",
+    "again",
+    "all",
+    "also",
+    "am",
+    "an",
+    "and",
+    "any",
+    "anything",
+    "are",
+    "as",
+    "at",
+    "be",
+    "because",
+    "been",
+    "before",
+    "being",
+    "below",
+    "between",
+    "both",
+    "but",
+    "by",
+    "can",
+    "could",
+    "did",
+    "do",
+    "does",
+    "doing",
+    "down",
+    "during",
+    "each",
+    "else",
+    "ever",
+    "every",
+    "everything",
+    "few",
+    "for",
+    "from",
+    "further",
+    "had",
+    "has",
+    "have",
+    "having",
+    "he",
+    "her",
+    "here",
+    "hers",
+    "him",
+    "his",
+    "how",
+    "i",
+    "if",
+    "in",
+    "into",
+    "is",
+    "it",
+    "its",
+    "just",
+    "me",
+    "more",
+    "most",
+    "much",
+    "my",
+    "no",
+    "nor",
+    "not",
+    "now",
+    "of",
+    "off",
+    "on",
+    "once",
+    "only",
+    "or",
+    "other",
+    "our",
+    "ours",
+    "out",
+    "over",
+    "own",
+    "s",
+    "same",
+    "she",
+    "should",
+    "so",
+    "some",
+    "something",
+    "such",
+    "t",
+    "than",
+    "that",
+    "the",
+    "their",
+    "theirs",
+    "them",
+    "then",
+    "there",
+    "these",
+    "they",
+    "this",
+    "those",
+    "through",
+    "to",
+    "too",
+    "under",
+    "until",
+    "up",
+    "us",
+    "very",
+    "was",
+    "we",
+    "were",
+    "what",
+    "when",
+    "where",
+    "which",
+    "while",
+    "who",
+    "whom",
+    "why",
+    "will",
+    "with",
+    "would",
+    "you",
+    "your",
+    "yours",
 ];
 
 /// Words that ask for something without saying what.
 const ASKING_WORDS: &[&str] = &[
-    "check", "report", "show", "tell", "give", "get", "please", "need", "want", "let", "know",
-    "make", "run", "use", "using", "see", "look", "whether", "say", "help", "kindly", "thing",
-    "things", "right", "current", "currently", "percent",
+    "check",
+    "report",
+    "show",
+    "tell",
+    "give",
+    "get",
+    "please",
+    "need",
+    "want",
+    "let",
+    "know",
+    "make",
+    "run",
+    "use",
+    "using",
+    "see",
+    "look",
+    "whether",
+    "say",
+    "help",
+    "kindly",
+    "thing",
+    "things",
+    "right",
+    "current",
+    "currently",
+    "percent",
 ];
 
 /// The stems of the meaningful words of `text`, in order, with repeats.
@@ -41,13 +182,18 @@ pub fn terms(text: &str) -> Vec<String> {
     for word in text.unicode_words() {
         for part in split_identifier(word) {
             let lower = part.to_lowercase();
-            if lower.chars().all(|c| c.is_numeric() || c == '.' || c == ',')
+            if lower
+                .chars()
+                .all(|c| c.is_numeric() || c == '.' || c == ',')
                 || FUNCTION_WORDS.contains(&lower.as_str())
                 || ASKING_WORDS.contains(&lower.as_str())
             {
                 continue;
             }
-            let bare = lower.strip_suffix("'s").or(lower.strip_suffix("’s")).unwrap_or(&lower);
+            let bare = lower
+                .strip_suffix("'s")
+                .or(lower.strip_suffix("’s"))
+                .unwrap_or(&lower);
             if bare.chars().count() > 1 {
                 found.push(stemmer.stem(bare).into_owned());
             }
@@ -152,16 +298,31 @@ impl Bm25 {
             .sum()
     }
 
-    /// Which part of the query's weight (by idf) document `index` has, 0 to 1.
+    /// Which part of the query's weight (by idf) document `index` has, 0 to 1. A term no document has
+    /// says little about any of them: it weighs half of one that a single document has.
     #[must_use]
     pub fn coverage(&self, index: usize, query: &BTreeSet<String>) -> f64 {
-        let Some(counts) = self.documents.get(index) else { return 0.0 };
-        let total: f64 = query.iter().map(|term| self.idf(term)).sum();
+        let Some(counts) = self.documents.get(index) else {
+            return 0.0;
+        };
+        let n = self.documents.len() as f64;
+        let unknown = 0.5 * (1.0 + (n - 0.5) / 1.5).max(1.0).ln();
+        let weigh = |term: &String| {
+            if self.frequency.contains_key(term) {
+                self.idf(term)
+            } else {
+                unknown
+            }
+        };
+        let total: f64 = query.iter().map(weigh).sum();
         if total <= 0.0 {
             return 0.0;
         }
-        let found: f64 =
-            query.iter().filter(|term| counts.contains_key(*term)).map(|term| self.idf(term)).sum();
+        let found: f64 = query
+            .iter()
+            .filter(|term| counts.contains_key(*term))
+            .map(|term| self.idf(term))
+            .sum();
         found / total
     }
 
@@ -189,7 +350,10 @@ mod tests {
             terms("Check this machine's health and report anything above 80%"),
             ["machin", "health"]
         );
-        assert_eq!(terms("system_monitor getTwins"), ["system", "monitor", "twin"]);
+        assert_eq!(
+            terms("system_monitor getTwins"),
+            ["system", "monitor", "twin"]
+        );
     }
 
     #[test]

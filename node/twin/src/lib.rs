@@ -3,6 +3,7 @@
 //! Start reading at [`executive`]. What the mind needs from the rest of the node it names as small
 //! traits in [`ports`]; neither libp2p nor wasm is in its dependency tree.
 
+mod acts;
 pub mod actuator;
 pub mod context;
 pub mod emotion;
@@ -16,9 +17,10 @@ mod mind;
 pub mod planner;
 pub mod ports;
 pub mod reflection;
+mod thinking;
 mod trace;
 pub mod twins;
 
 pub use error::TwinError;
 pub use mind::{Mind, MindConfig, event_now, now_ms, now_text};
-pub use twins::InferError;
+pub use thinking::InferError;

@@ -13,7 +13,7 @@ use pagi_messages::{
     event::{from_unix_ms, rfc3339},
 };
 use pagi_playbook::Playbook;
-use pagi_policy::{EthicsConfig, EthicsGate};
+use pagi_policy::{EthicsConfig, EthicsGate, HarmCategory};
 use pagi_store::{Store, TwinRecord};
 use serde_json::Value;
 use uuid::Uuid;
@@ -52,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) config: MindConfig,
     /// The gate compiled for the playbook head it was compiled for: a cache, nothing more.
     gate: Mutex<Option<(Cid, Arc<EthicsGate>)>>,
+    /// Held from reading a twin's state to writing it back, so that no patch is lost.
+    pub(crate) patching: tokio::sync::Mutex<()>,
 }
 
 impl Mind {
@@ -67,8 +69,19 @@ impl Mind {
         config: MindConfig,
     ) -> Result<Self, TwinError> {
         EthicsGate::new(config.ethics.clone())?;
-        let gate = Mutex::new(None);
-        Ok(Self { inner: Arc::new(Inner { store, keys, tools, collective, config, gate }) })
+        let (gate, patching) = (Mutex::new(None), tokio::sync::Mutex::new(()));
+        let inner = Inner {
+            store,
+            keys,
+            tools,
+            collective,
+            config,
+            gate,
+            patching,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The engine goals go to.
@@ -96,22 +109,37 @@ impl Mind {
 
     /// The gate of the node's rules and those of `adopted`.
     pub(crate) fn gate(&self, adopted: &Adopted) -> Result<Arc<EthicsGate>, TwinError> {
-        let cached = self.inner.gate.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((head, gate)) = cached.filter(|(head, _)| *head == adopted.head) {
-            let _ = head;
+        let cached = self
+            .inner
+            .gate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some((_, gate)) = cached.filter(|(head, _)| *head == adopted.head) {
             return Ok(gate);
         }
         let playbook = Playbook::from_document(adopted.state.settings()).unwrap_or_default();
         let theirs = EthicsConfig {
             red_lines: playbook.ethics.red_lines,
-            harm_categories: Vec::new(),
+            harm_categories: playbook
+                .ethics
+                .harm_categories
+                .into_iter()
+                .map(|category| HarmCategory {
+                    name: category.name,
+                    terms: category.terms,
+                })
+                .collect(),
             refusal_response: playbook.ethics.refusal_response,
             alignment_check: playbook.ethics.alignment_check,
         };
         let merged = self.inner.config.ethics.clone().merge(&theirs);
         let gate = Arc::new(EthicsGate::new(merged)?);
-        *self.inner.gate.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((adopted.head, gate.clone()));
+        *self
+            .inner
+            .gate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some((adopted.head, gate.clone()));
         Ok(gate)
     }
 
@@ -153,5 +181,11 @@ pub fn now_text() -> String {
 /// An event of now with a fresh id.
 #[must_use]
 pub fn event_now(kind: EventType, source: &str, payload: Value) -> Event {
-    Event::new(Uuid::new_v4(), from_unix_ms(now_ms()), kind, source, payload)
+    Event::new(
+        Uuid::new_v4(),
+        from_unix_ms(now_ms()),
+        kind,
+        source,
+        payload,
+    )
 }

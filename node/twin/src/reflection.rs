@@ -54,8 +54,16 @@ const LONGEST_TERM: usize = 24;
 const MOST_TERMS: usize = 12;
 /// Failures that say something about the tool, not about this node or this goal.
 const TOOL_FAULTS: [&str; 10] = [
-    "timeout", "unreachable", "http_status", "trap", "out_of_fuel", "out_of_memory", "bad_guest",
-    "not_json", "response_too_large", "failed",
+    "timeout",
+    "unreachable",
+    "http_status",
+    "trap",
+    "out_of_fuel",
+    "out_of_memory",
+    "bad_guest",
+    "not_json",
+    "response_too_large",
+    "failed",
 ];
 
 /// The keywords of a goal that may leave the node.
@@ -68,7 +76,9 @@ pub fn shareable_terms(goal: &str, vocabulary: &BTreeSet<String>) -> Vec<String>
         let core = word.trim_matches(|c: char| !c.is_alphanumeric());
         let proper = core.starts_with(char::is_uppercase) && !sentence_start;
         let known = terms(core).iter().all(|term| vocabulary.contains(term));
-        let plain = core.chars().all(|c| c.is_alphabetic() || "'’-_".contains(c));
+        let plain = core
+            .chars()
+            .all(|c| c.is_alphabetic() || "'’-_".contains(c));
         if plain && (!proper || known) {
             words.push(core);
         }
@@ -90,29 +100,39 @@ pub fn reflect(finished: &Finished<'_>, known: &State) -> Option<Lesson> {
     if finished.judged.reached {
         success(finished, known, &mut delta, &mut notes);
     } else if let Some(case) = finished.case {
-        delta.counts.push(Count { target: case.to_owned(), helpful: 0, harmful: 1 });
+        delta.counts.push(Count {
+            target: case.to_owned(),
+            helpful: 0,
+            harmful: 1,
+        });
         notes.push(format!("{case} did not reach its goal"));
     }
     if let Some(case) = finished.failed_case {
-        delta.counts.push(Count { target: case.to_owned(), helpful: 0, harmful: 1 });
+        delta.counts.push(Count {
+            target: case.to_owned(),
+            helpful: 0,
+            harmful: 1,
+        });
         notes.push(format!("{case} did not reach its goal; another way did"));
     }
     failures(finished, known, &mut delta, &mut notes);
     if delta.is_empty() {
         return None;
     }
-    Some(Lesson { critique: notes.join("; "), delta })
+    Some(Lesson {
+        critique: notes.join("; "),
+        delta,
+    })
 }
 
-fn success(
-    finished: &Finished<'_>,
-    known: &State,
-    delta: &mut Delta,
-    notes: &mut Vec<String>,
-) {
+fn success(finished: &Finished<'_>, known: &State, delta: &mut Delta, notes: &mut Vec<String>) {
     if let Some(case) = finished.case {
         if known.tally(case).helpful < ENOUGH_CONFIRMATIONS {
-            delta.counts.push(Count { target: case.to_owned(), helpful: 1, harmful: 0 });
+            delta.counts.push(Count {
+                target: case.to_owned(),
+                helpful: 1,
+                harmful: 0,
+            });
             notes.push(format!("{case} reached its goal again"));
         }
         return;
@@ -124,7 +144,9 @@ fn success(
         .iter()
         .map(|index| finished.templates.get(*index).cloned().flatten())
         .collect();
-    let Some(steps) = steps.filter(|steps| !steps.is_empty() && !terms.is_empty()) else { return };
+    let Some(steps) = steps.filter(|steps| !steps.is_empty() && !terms.is_empty()) else {
+        return;
+    };
     let spared = finished.calls.len() - finished.judged.contributed.len();
     let case = Case::new(terms, steps);
     let tools: Vec<&str> = case.steps.iter().map(|step| step.tool.as_str()).collect();
@@ -138,31 +160,34 @@ fn success(
             n => format!("; {n} further calls added nothing"),
         }
     ));
-    delta.counts.push(Count { target: case.id.clone(), helpful: 1, harmful: 0 });
+    delta.counts.push(Count {
+        target: case.id.clone(),
+        helpful: 1,
+        harmful: 0,
+    });
     if !known.cases().any(|(known, _)| known.id == case.id) {
         delta.cases.push(case);
     }
 }
 
-fn failures(
-    finished: &Finished<'_>,
-    known: &State,
-    delta: &mut Delta,
-    notes: &mut Vec<String>,
-) {
+fn failures(finished: &Finished<'_>, known: &State, delta: &mut Delta, notes: &mut Vec<String>) {
     let mut faults: BTreeMap<&str, &str> = BTreeMap::new();
     for call in finished.calls {
-        if let Err(failure) = &call.result {
-            if TOOL_FAULTS.contains(&failure.kind.as_str()) {
-                faults.insert(&call.tool, &failure.kind);
-            }
+        if let Err(failure) = &call.result
+            && TOOL_FAULTS.contains(&failure.kind.as_str())
+        {
+            faults.insert(&call.tool, &failure.kind);
         }
     }
     for (tool, kind) in faults {
         if known.tally(&format!("tool:{tool}")).harmful >= ENOUGH_FAULTS {
             continue;
         }
-        delta.counts.push(Count { target: format!("tool:{tool}"), helpful: 0, harmful: 1 });
+        delta.counts.push(Count {
+            target: format!("tool:{tool}"),
+            helpful: 0,
+            harmful: 1,
+        });
         notes.push(format!("`{tool}` failed ({kind})"));
         let bullet = Bullet::new(
             "tools".to_owned(),

@@ -74,7 +74,10 @@ impl Trace {
         self.full_step(kind, name, status, detail, Value::Null, Value::Null, start);
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one argument per field of a step")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one argument per field of a step"
+    )]
     fn full_step(
         &mut self,
         kind: StepKind,
@@ -103,7 +106,9 @@ impl Trace {
 
     pub(crate) fn wrote(sink: Option<&ProgressSink>, text: &str) {
         if let Some(sink) = sink {
-            let _ = sink.try_send(Progress::Text { delta: text.to_owned() });
+            let _ = sink.try_send(Progress::Text {
+                delta: text.to_owned(),
+            });
         }
     }
 
@@ -112,16 +117,21 @@ impl Trace {
         let cases = playbook.state.cases().count();
         let bullets = playbook.state.bullets().count();
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        let detail =
-            format!("{} and {} learned", count(cases, "case"), count(bullets, "bullet"));
+        let detail = format!(
+            "{} and {} learned",
+            count(cases, "case"),
+            count(bullets, "bullet")
+        );
         let head = playbook.head.to_string();
         self.step(StepKind::Playbook, &head, StepStatus::Ok, &detail, start);
     }
 
     pub(crate) async fn build_context(&mut self) -> Result<String, TwinError> {
         let start = Instant::now();
-        let request =
-            BuildContext { twin_id: self.twin.twin_id.clone(), goal: self.goal.clone() };
+        let request = BuildContext {
+            twin_id: self.twin.twin_id.clone(),
+            goal: self.goal.clone(),
+        };
         let built = self.mind.build_context(request, true).await?;
         let detail = format!(
             "about {} of {} tokens from {} sources{}",
@@ -161,7 +171,15 @@ impl Trace {
         )
         .about_twin(&self.twin.twin_id);
         self.mind.store().append_event(event).await?;
-        self.full_step(StepKind::Plan, "planner", status, &detail, Value::Null, output, start);
+        self.full_step(
+            StepKind::Plan,
+            "planner",
+            status,
+            &detail,
+            Value::Null,
+            output,
+            start,
+        );
         Ok(())
     }
 
@@ -198,15 +216,29 @@ impl Trace {
             .about(tool)
             .with_detail(json!({"parameters": parameters,
                 "error": result.as_ref().err().map(|failure| &failure.message)}));
-        self.mind.store().write(Batch::new().event(event).audit(audit)).await?;
-        self.full_step(StepKind::Tool, tool, status, &detail, parameters, output, start);
+        self.mind
+            .store()
+            .write(Batch::new().event(event).audit(audit))
+            .await?;
+        self.full_step(
+            StepKind::Tool,
+            tool,
+            status,
+            &detail,
+            parameters,
+            output,
+            start,
+        );
         Ok(())
     }
 
     pub(crate) async fn model_asked(&self, model: &str) -> Result<(), TwinError> {
-        let event =
-            event_now(EventType::InferenceRequested, "inference", json!({"model": model}))
-                .about_twin(&self.twin.twin_id);
+        let event = event_now(
+            EventType::InferenceRequested,
+            "inference",
+            json!({"model": model}),
+        )
+        .about_twin(&self.twin.twin_id);
         self.mind.store().append_event(event).await?;
         Ok(())
     }
@@ -248,13 +280,23 @@ impl Trace {
         )
         .about_twin(&self.twin.twin_id);
         self.mind.store().append_event(event).await?;
-        self.step(StepKind::Inference, model, StepStatus::Failed, &error, start);
+        self.step(
+            StepKind::Inference,
+            model,
+            StepStatus::Failed,
+            &error,
+            start,
+        );
         Ok(())
     }
 
     pub(crate) fn answered(&mut self, judged: &Judged) {
         let start = Instant::now();
-        let status = if judged.reached { StepStatus::Ok } else { StepStatus::Failed };
+        let status = if judged.reached {
+            StepStatus::Ok
+        } else {
+            StepStatus::Failed
+        };
         let first = judged.output.lines().next().unwrap_or_default().to_owned();
         self.step(StepKind::Answer, "answer", status, &first, start);
     }
@@ -280,7 +322,10 @@ impl Trace {
         let audit = AuditRecord::new(now_text(), &twin_id, "ethics_refused", "refused")
             .about(refusal.stage.as_str())
             .with_detail(detail);
-        self.mind.store().write(Batch::new().event(event).audit(audit)).await?;
+        self.mind
+            .store()
+            .write(Batch::new().event(event).audit(audit))
+            .await?;
         let output = format!("{}\nReason: {}", refusal.response, refusal.explanation);
         self.finish(GoalStatus::Refused, output, None).await
     }
@@ -301,7 +346,10 @@ impl Trace {
         let before = self.mind.emotion_record(&twin_id)?;
         let after = emotion::moved(&before, outcome, crate::mind::now_ms());
         let batch = remember(Batch::new(), &twin_id, Role::Assistant, &output);
-        self.mind.store().write(feel(batch, &twin_id, &after, why)).await?;
+        self.mind
+            .store()
+            .write(feel(batch, &twin_id, &after, why))
+            .await?;
         let interaction = Interaction {
             twin_id,
             goal: self.goal,

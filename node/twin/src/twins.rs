@@ -1,37 +1,25 @@
 //! Twins, their memory and their emotions: what the control API asks of a mind, goals apart.
 
-use pagi_api::{
-    goal::{BuildContext, BuiltContext, InferRequest, InferResponse, Plan, PlanRequest},
-    twins::{
-        ActOutcome, ActRequest, AppendMemory, CreateTwin, Emotion, Memory, SetEmotion, Twin,
-        TwinDid,
-    },
-};
+use pagi_api::twins::{AppendMemory, CreateTwin, Emotion, Memory, SetEmotion, Twin, TwinDid};
 use pagi_messages::{
     Did, EventType,
     event::{from_unix_ms, rfc3339},
 };
-use pagi_playbook::Playbook;
-use pagi_store::{AuditRecord, Batch, EmotionRecord, MemoryEntry, Role, TwinRecord};
+use pagi_store::{Batch, EmotionRecord, MemoryEntry, Role, TwinRecord};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    actuator::{self, ActError},
-    context::{self, Material},
     emotion,
     error::TwinError,
-    inference::Engine,
-    lexical::{Bm25, term_set},
     memory,
-    mind::{Mind, event_now, known_cases, now_ms, now_text},
-    planner::{self, Knowledge},
+    mind::{Mind, event_now, now_ms, now_text},
 };
 
 /// Longest memory entry or goal, bytes.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Memory entries a search or context looks at: the newest.
-const SEARCHED_MEMORIES: usize = 5_000;
+pub(crate) const SEARCHED_MEMORIES: usize = 5_000;
 
 impl Mind {
     /// Makes a twin: its key first, then, in one transaction, its record and the event.
@@ -65,7 +53,9 @@ impl Mind {
             json!({"did": did, "state": record.state}),
         )
         .about_twin(&twin_id);
-        self.store().write(Batch::new().twin(record.clone()).event(event)).await?;
+        self.store()
+            .write(Batch::new().twin(record.clone()).event(event))
+            .await?;
         view(record, true)
     }
 
@@ -74,7 +64,11 @@ impl Mind {
     /// # Errors
     /// [`TwinError::Store`].
     pub fn twins(&self) -> Result<Vec<Twin>, TwinError> {
-        self.store().list_twins()?.into_iter().map(|record| view(record, false)).collect()
+        self.store()
+            .list_twins()?
+            .into_iter()
+            .map(|record| view(record, false))
+            .collect()
     }
 
     /// One twin.
@@ -104,6 +98,7 @@ impl Mind {
     /// # Errors
     /// [`TwinError::UnknownTwin`], [`TwinError::Invalid`] where the patch is no object.
     pub async fn patch_state(&self, twin_id: &str, patch: Value) -> Result<Twin, TwinError> {
+        let _patching = self.inner.patching.lock().await;
         let mut record = self.require(twin_id)?;
         let Value::Object(_) = &patch else {
             return Err(TwinError::Invalid(
@@ -118,7 +113,9 @@ impl Mind {
             json!({"state": record.state, "patch": patch}),
         )
         .about_twin(twin_id);
-        self.store().write(Batch::new().twin(record.clone()).event(event)).await?;
+        self.store()
+            .write(Batch::new().twin(record.clone()).event(event))
+            .await?;
         view(record, true)
     }
 
@@ -132,8 +129,10 @@ impl Mind {
         entry: AppendMemory,
     ) -> Result<Memory, TwinError> {
         self.require(twin_id)?;
-        let role: Role =
-            entry.role.parse().map_err(|error| TwinError::Invalid(format!("{error}")))?;
+        let role: Role = entry
+            .role
+            .parse()
+            .map_err(|error| TwinError::Invalid(format!("{error}")))?;
         if entry.content.trim().is_empty() {
             return Err(TwinError::Invalid("the content is empty".to_owned()));
         }
@@ -159,9 +158,14 @@ impl Mind {
     /// [`TwinError::UnknownTwin`].
     pub fn memories(&self, twin_id: &str, limit: Option<usize>) -> Result<Vec<Memory>, TwinError> {
         self.require(twin_id)?;
-        let mut entries = self.store().memories(twin_id, Some(limit.unwrap_or(1000)), true)?;
+        let mut entries = self
+            .store()
+            .memories(twin_id, Some(limit.unwrap_or(1000)), true)?;
         entries.reverse();
-        Ok(entries.into_iter().map(|entry| memory_view(entry, None)).collect())
+        Ok(entries
+            .into_iter()
+            .map(|entry| memory_view(entry, None))
+            .collect())
     }
 
     /// A twin's entries that fit `query`, best first.
@@ -175,7 +179,9 @@ impl Mind {
         limit: usize,
     ) -> Result<Vec<Memory>, TwinError> {
         self.require(twin_id)?;
-        let entries = self.store().memories(twin_id, Some(SEARCHED_MEMORIES), true)?;
+        let entries = self
+            .store()
+            .memories(twin_id, Some(SEARCHED_MEMORIES), true)?;
         Ok(memory::search(entries, query, limit)
             .into_iter()
             .map(|(entry, score)| memory_view(entry, Some((score * 1000.0).round() / 1000.0)))
@@ -211,7 +217,9 @@ impl Mind {
         self.require(twin_id)?;
         let mood = wanted.mood.trim();
         if mood.is_empty() || mood.chars().count() > 32 {
-            return Err(TwinError::Invalid("a mood is a word of 1 to 32 characters".to_owned()));
+            return Err(TwinError::Invalid(
+                "a mood is a word of 1 to 32 characters".to_owned(),
+            ));
         }
         if !(0.0..=1.0).contains(&wanted.activation_level) {
             return Err(TwinError::Invalid(format!(
@@ -225,255 +233,11 @@ impl Mind {
             valence: emotion::valence_of(mood),
             updated_at_ms: now_ms(),
         };
-        self.store().write(feel(Batch::new(), twin_id, &record, "set")).await?;
+        self.store()
+            .write(feel(Batch::new(), twin_id, &record, "set"))
+            .await?;
         Ok(emotion_view(&record))
     }
-
-    /// Builds the context of a goal.
-    ///
-    /// # Errors
-    /// [`TwinError::UnknownTwin`], [`TwinError::Invalid`].
-    pub async fn build_context(
-        &self,
-        request: BuildContext,
-        emotional: bool,
-    ) -> Result<BuiltContext, TwinError> {
-        self.require(&request.twin_id)?;
-        check_goal(&request.goal)?;
-        let built = self.assemble(&request.twin_id, &request.goal, emotional).await?;
-        let event = event_now(
-            EventType::ContextBuilt,
-            "context",
-            json!({"tokens": built.tokens, "sources": built.sources.len(), "emotional": emotional}),
-        )
-        .about_twin(&request.twin_id);
-        self.store().append_event(event).await?;
-        Ok(built)
-    }
-
-    pub(crate) async fn assemble(
-        &self,
-        twin_id: &str,
-        goal: &str,
-        emotional: bool,
-    ) -> Result<BuiltContext, TwinError> {
-        let adopted = self.inner.collective.playbook();
-        let playbook = Playbook::from_document(adopted.state.settings()).unwrap_or_default();
-        let tools = self.catalog(twin_id).await;
-        let mut memories = self.store().memories(twin_id, Some(SEARCHED_MEMORIES), true)?;
-        memories.reverse();
-        let emotion = self.emotion_record(twin_id)?;
-        Ok(context::build(Material {
-            twin_id,
-            goal,
-            playbook: &playbook,
-            tools: &tools,
-            memories,
-            cases: &known_cases(&adopted),
-            bullets: adopted
-                .state
-                .bullets()
-                .map(|(bullet, _)| (bullet.id.clone(), bullet.text.clone()))
-                .collect(),
-            emotion: emotional.then_some(&emotion),
-        }))
-    }
-
-    /// Plans a goal without running it.
-    ///
-    /// # Errors
-    /// [`TwinError::UnknownTwin`], [`TwinError::Invalid`].
-    pub async fn plan(&self, request: PlanRequest) -> Result<Plan, TwinError> {
-        check_goal(&request.goal)?;
-        let twin_id = request.twin_id.as_deref();
-        if let Some(twin_id) = twin_id {
-            self.require(twin_id)?;
-        }
-        let adopted = self.inner.collective.playbook();
-        let tools = self.catalog(twin_id.unwrap_or_default()).await;
-        let has_memories = match twin_id {
-            Some(twin_id) => self.store().memory_count(twin_id)? > 0,
-            None => false,
-        };
-        let cases = known_cases(&adopted);
-        let tally = |name: &str| {
-            let tally = adopted.state.tally(&format!("tool:{name}"));
-            (tally.helpful, tally.harmful)
-        };
-        let drafted = planner::plan(
-            &request.goal,
-            &Knowledge { tools: &tools, cases: &cases, tool_tally: &tally, has_memories },
-        );
-        let mut event = event_now(
-            EventType::PlanCreated,
-            "planner",
-            json!({"steps": drafted.plan.steps.len(), "case": drafted.plan.case}),
-        );
-        event.twin_id = request.twin_id;
-        self.store().append_event(event).await?;
-        Ok(drafted.plan)
-    }
-
-    /// Asks the inference gateway.
-    ///
-    /// A model answers as it will. The planner, which writes no prose, answers with the parts of the
-    /// context that fit the input best, and the calls it would make.
-    ///
-    /// # Errors
-    /// [`TwinError::UnknownTwin`], [`TwinError::Invalid`]; [`InferError`] where the model is away.
-    pub async fn infer(&self, request: InferRequest) -> Result<InferResponse, InferError> {
-        self.require(&request.twin_id)?;
-        check_goal(&request.input)?;
-        let start = std::time::Instant::now();
-        let event = event_now(
-            EventType::InferenceRequested,
-            "inference",
-            json!({"model": self.engine().name(), "input_bytes": request.input.len()}),
-        )
-        .about_twin(&request.twin_id);
-        self.store().append_event(event).await.map_err(TwinError::from)?;
-        let (output, model, fallback) = match self.engine() {
-            Engine::Planner => (self.extract(&request).await?, "planner".to_owned(), None),
-            Engine::Model(model) => {
-                let mut messages = Vec::new();
-                if let Some(context) = request.context.as_deref().filter(|text| !text.is_empty()) {
-                    messages.push(json!({"role": "system", "content": context}));
-                }
-                messages.push(json!({"role": "user", "content": request.input}));
-                match model.turn(&messages, &[], &mut |_| {}).await {
-                    Ok(turn) => (turn.text, model.name().to_owned(), None),
-                    Err(error) if model.fall_back_to_planner => {
-                        (self.extract(&request).await?, "planner".into(), Some(error.to_string()))
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        };
-        let duration_ms = elapsed_ms(start);
-        let event = event_now(
-            EventType::InferenceCompleted,
-            "inference",
-            json!({"model": model, "output_bytes": output.len(), "duration_ms": duration_ms}),
-        )
-        .about_twin(&request.twin_id);
-        self.store().append_event(event).await.map_err(TwinError::from)?;
-        Ok(InferResponse { output, model, fallback, duration_ms })
-    }
-
-    async fn extract(&self, request: &InferRequest) -> Result<String, TwinError> {
-        let plan = self
-            .plan(PlanRequest {
-                twin_id: Some(request.twin_id.clone()),
-                goal: request.input.clone(),
-            })
-            .await?;
-        let mut output = String::new();
-        let lines: Vec<&str> = request
-            .context
-            .as_deref()
-            .unwrap_or_default()
-            .lines()
-            .filter(|line| !line.trim().is_empty() && !line.starts_with(['#', '-']))
-            .collect();
-        let index = Bm25::new(lines.iter().map(|line| [(*line, 1.0)]));
-        for (at, _) in index.rank(&term_set(&request.input)).into_iter().take(3) {
-            if let Some(line) = lines.get(at) {
-                output.push_str(line.trim());
-                output.push('\n');
-            }
-        }
-        if plan.steps.is_empty() {
-            output.push_str(&plan.missing.join("\n"));
-        } else {
-            let calls: Vec<String> = plan
-                .steps
-                .iter()
-                .map(|step| format!("{} {}", step.tool, step.parameters))
-                .collect();
-            output.push_str(&format!("To answer this I would call: {}", calls.join("; then ")));
-        }
-        Ok(output)
-    }
-
-    /// Acts. The act is audited whether it is done, refused or fails.
-    ///
-    /// # Errors
-    /// [`TwinError::UnknownTwin`], [`TwinError::Act`].
-    pub async fn act(&self, request: ActRequest) -> Result<ActOutcome, TwinError> {
-        self.require(&request.twin_id)?;
-        let outcome = self.perform(&request).await;
-        let verdict = match &outcome {
-            Ok(_) => "done",
-            Err(TwinError::Act(ActError::NotAllowed(_) | ActError::Unknown(_))) => "refused",
-            Err(_) => "failed",
-        };
-        let audit = AuditRecord::new(now_text(), &request.twin_id, "actuator", verdict)
-            .about(&request.action)
-            .with_detail(match &outcome {
-                Ok(result) => result.clone(),
-                Err(error) => json!({"error": error.to_string()}),
-            });
-        let event = event_now(
-            EventType::ActionRequested,
-            "actuator",
-            json!({"action": request.action, "verdict": verdict}),
-        )
-        .about_twin(&request.twin_id)
-        .about(&request.action);
-        self.store().write(Batch::new().audit(audit).event(event)).await?;
-        Ok(ActOutcome { action: request.action, status: "done".into(), result: outcome? })
-    }
-
-    async fn perform(&self, request: &ActRequest) -> Result<Value, TwinError> {
-        let action = request.action.as_str();
-        if !["notify", "write_file", "call_tool"].contains(&action) {
-            return Err(ActError::Unknown(action.chars().take(64).collect()).into());
-        }
-        if !self.inner.config.allowed_acts.contains(action) {
-            return Err(ActError::NotAllowed(action.to_owned()).into());
-        }
-        let parameters = request.parameters.clone();
-        match action {
-            "call_tool" => {
-                let name = parameters.get("name").and_then(Value::as_str).ok_or_else(|| {
-                    ActError::Parameters("call_tool takes {name, parameters}".to_owned())
-                })?;
-                let arguments = parameters.get("parameters").cloned().unwrap_or_else(|| json!({}));
-                self.inner
-                    .tools
-                    .call(&request.twin_id, name, arguments)
-                    .await
-                    .map_err(|failure| ActError::Parameters(failure.to_string()).into())
-            }
-            _ => {
-                let folder = self.inner.config.files.join(&request.twin_id).join("files");
-                let notify = action == "notify";
-                let done = tokio::task::spawn_blocking(move || {
-                    if notify {
-                        actuator::notify(&parameters)
-                    } else {
-                        actuator::write_file(&folder, &parameters)
-                    }
-                })
-                .await;
-                match done {
-                    Ok(done) => Ok(done?),
-                    Err(error) => Err(ActError::Parameters(format!("the act ended: {error}")).into()),
-                }
-            }
-        }
-    }
-}
-
-/// Why `POST /infer` gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum InferError {
-    /// The model is away.
-    #[error(transparent)]
-    Model(#[from] crate::inference::ModelError),
-    /// Anything else.
-    #[error(transparent)]
-    Twin(#[from] TwinError),
 }
 
 /// `goal` is neither empty nor too long.
@@ -482,7 +246,9 @@ pub enum InferError {
 /// [`TwinError::Invalid`].
 pub(crate) fn check_goal(goal: &str) -> Result<(), TwinError> {
     if goal.trim().is_empty() {
-        return Err(TwinError::Invalid("the goal is empty: say what to reach".to_owned()));
+        return Err(TwinError::Invalid(
+            "the goal is empty: say what to reach".to_owned(),
+        ));
     }
     if goal.len() > MAX_TEXT_BYTES {
         return Err(TwinError::Invalid(format!(
@@ -501,7 +267,9 @@ pub(crate) fn remember(batch: Batch, twin_id: &str, role: Role, content: &str) -
         json!({"role": role.as_str(), "content": content}),
     )
     .about_twin(twin_id);
-    batch.memory(twin_id, role, content, now_text()).event(event)
+    batch
+        .memory(twin_id, role, content, now_text())
+        .event(event)
 }
 
 /// Adds an emotion and its event.
@@ -522,7 +290,11 @@ pub(crate) fn elapsed_ms(start: std::time::Instant) -> u64 {
 
 fn view(record: TwinRecord, with_document: bool) -> Result<Twin, TwinError> {
     let did: Did = record.did.parse()?;
-    let did_document = if with_document { Some(did.document()?) } else { None };
+    let did_document = if with_document {
+        Some(did.document()?)
+    } else {
+        None
+    };
     Ok(Twin {
         twin_id: record.twin_id,
         state: record.state,
@@ -581,7 +353,10 @@ mod tests {
     #[test]
     fn merge_patch_follows_rfc_7396() {
         let mut target = json!({"a": 1, "b": {"c": 2, "d": 3}});
-        merge_patch(&mut target, &json!({"a": null, "b": {"c": 9}, "e": {"f": null, "g": 1}}));
+        merge_patch(
+            &mut target,
+            &json!({"a": null, "b": {"c": 9}, "e": {"f": null, "g": 1}}),
+        );
         assert_eq!(target, json!({"b": {"c": 9, "d": 3}, "e": {"g": 1}}));
     }
 }

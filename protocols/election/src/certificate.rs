@@ -105,8 +105,12 @@ impl Certificate {
                 return Err(CertificateError::Outsider(vote.author.clone()));
             }
             match &vote.body {
-                ElectionMessage::Vote { term, candidate, electorate, .. }
-                    if *term == self.term && *candidate == self.mo && *electorate == digest => {}
+                ElectionMessage::Vote {
+                    term,
+                    candidate,
+                    electorate,
+                    ..
+                } if *term == self.term && *candidate == self.mo && *electorate == digest => {}
                 _ => return Err(CertificateError::WrongVote(vote.author.clone())),
             }
         }
@@ -135,12 +139,12 @@ impl Certificate {
     /// then lower CID. [`Ordering::Greater`] where `self` is the better claim.
     #[must_use]
     pub fn claim_cmp(&self, other: &Self) -> Ordering {
-        (self.term, self.electorate.len()).cmp(&(other.term, other.electorate.len())).then_with(
-            || match (self.cid(), other.cid()) {
+        (self.term, self.electorate.len())
+            .cmp(&(other.term, other.electorate.len()))
+            .then_with(|| match (self.cid(), other.cid()) {
                 (Ok(mine), Ok(theirs)) => theirs.to_bytes().cmp(&mine.to_bytes()),
                 (mine, theirs) => mine.is_ok().cmp(&theirs.is_ok()),
-            },
-        )
+            })
     }
 }
 
@@ -170,11 +174,31 @@ fn votes_from<'de, D: Deserializer<'de>>(
     let votes: Vec<Signed<VoteOnly>> = deserializer.deserialize_seq(Bounded(PhantomData))?;
     Ok(votes
         .into_iter()
-        .map(|Signed { author, body, signature }| {
-            let VoteOnly::Vote { term, candidate, electorate, timestamp } = body;
-            let body = ElectionMessage::Vote { term, candidate, electorate, timestamp };
-            Signed { author, body, signature }
-        })
+        .map(
+            |Signed {
+                 author,
+                 body,
+                 signature,
+             }| {
+                let VoteOnly::Vote {
+                    term,
+                    candidate,
+                    electorate,
+                    timestamp,
+                } = body;
+                let body = ElectionMessage::Vote {
+                    term,
+                    candidate,
+                    electorate,
+                    timestamp,
+                };
+                Signed {
+                    author,
+                    body,
+                    signature,
+                }
+            },
+        )
         .collect())
 }
 
@@ -204,7 +228,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element()? {
             if list.len() == MAX_ELECTORATE {
-                return Err(A::Error::custom(format_args!("more than {MAX_ELECTORATE} items")));
+                return Err(A::Error::custom(format_args!(
+                    "more than {MAX_ELECTORATE} items"
+                )));
             }
             list.push(item);
         }
@@ -246,9 +272,17 @@ pub(crate) mod tests {
         let members = identities(electorate);
         let dids: Vec<Did> = members.iter().map(|member| member.did().clone()).collect();
         let mo = dids[0].clone();
-        let votes =
-            members.iter().take(votes).map(|member| vote(member, term, &mo, &dids)).collect();
-        Certificate { term, mo, electorate: dids, votes }
+        let votes = members
+            .iter()
+            .take(votes)
+            .map(|member| vote(member, term, &mo, &dids))
+            .collect();
+        Certificate {
+            term,
+            mo,
+            electorate: dids,
+            votes,
+        }
     }
 
     #[test]
@@ -284,7 +318,10 @@ pub(crate) mod tests {
             certificate.verify().unwrap_err()
         };
         // A vote moved to another term, MO or electorate.
-        assert!(matches!(spoiled(&|c| c.term = 8), CertificateError::WrongVote(_)));
+        assert!(matches!(
+            spoiled(&|c| c.term = 8),
+            CertificateError::WrongVote(_)
+        ));
         assert!(matches!(
             spoiled(&|c| c.mo = c.electorate[1].clone()),
             CertificateError::WrongVote(_)
@@ -301,7 +338,10 @@ pub(crate) mod tests {
             CertificateError::Repeated
         );
         // A vote from outside.
-        let outsider = all.iter().find(|i| !good.electorate.contains(i.did())).unwrap();
+        let outsider = all
+            .iter()
+            .find(|i| !good.electorate.contains(i.did()))
+            .unwrap();
         assert_eq!(
             spoiled(&|c| {
                 c.votes[0] = vote(outsider, 7, &c.mo, &c.electorate);
@@ -316,17 +356,30 @@ pub(crate) mod tests {
         ));
         // Terms that are none, electorates that are none.
         assert_eq!(spoiled(&|c| c.term = 0), CertificateError::Term(0));
-        assert_eq!(spoiled(&|c| c.term = TERM_MAX + 1), CertificateError::Term(TERM_MAX + 1));
-        assert_eq!(spoiled(&|c| c.electorate.reverse()), CertificateError::Electorate);
-        assert_eq!(spoiled(&|c| c.electorate.clear()), CertificateError::Electorate);
+        assert_eq!(
+            spoiled(&|c| c.term = TERM_MAX + 1),
+            CertificateError::Term(TERM_MAX + 1)
+        );
+        assert_eq!(
+            spoiled(&|c| c.electorate.reverse()),
+            CertificateError::Electorate
+        );
+        assert_eq!(
+            spoiled(&|c| c.electorate.clear()),
+            CertificateError::Electorate
+        );
     }
 
     #[test]
     fn a_heartbeat_in_place_of_a_vote_is_refused_while_it_is_read() {
         let mut certificate = certificate_of(1, 1, 7);
         let inner = certificate.clone();
-        certificate.votes[0].body =
-            ElectionMessage::Heartbeat { term: 7, timestamp: 0, seq: 0, certificate: inner };
+        certificate.votes[0].body = ElectionMessage::Heartbeat {
+            term: 7,
+            timestamp: 0,
+            seq: 0,
+            certificate: inner,
+        };
         assert!(certificate.verify().is_err());
         let bytes = to_dag_cbor(&certificate).unwrap();
         assert!(from_dag_cbor::<Certificate>(&bytes).is_err());
@@ -337,7 +390,10 @@ pub(crate) mod tests {
         let small_late = certificate_of(1, 1, 8);
         let large_early = certificate_of(5, 3, 7);
         assert_eq!(small_late.claim_cmp(&large_early), Ordering::Greater);
-        assert_eq!(certificate_of(5, 3, 8).claim_cmp(&small_late), Ordering::Greater);
+        assert_eq!(
+            certificate_of(5, 3, 8).claim_cmp(&small_late),
+            Ordering::Greater
+        );
         let (one, two) = (certificate_of(5, 3, 7), certificate_of(5, 4, 7));
         let lower_is_one = one.cid().unwrap().to_bytes() < two.cid().unwrap().to_bytes();
         assert_eq!(one.claim_cmp(&two) == Ordering::Greater, lower_is_one);

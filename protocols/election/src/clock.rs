@@ -12,7 +12,10 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new(wall_ms: u64) -> Self {
-        Self { wall: wall_ms, offset: 0 }
+        Self {
+            wall: wall_ms,
+            offset: 0,
+        }
     }
 
     /// Takes a reading of the wall clock and gives the monotonic time.

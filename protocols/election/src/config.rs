@@ -97,6 +97,12 @@ mod tests {
     #[test]
     fn a_partial_file_takes_defaults_for_the_rest() {
         let config: Config = serde_json::from_str(r#"{"lease_ms": 9000}"#).unwrap();
-        assert_eq!(config, Config { lease_ms: 9_000, ..Config::default() });
+        assert_eq!(
+            config,
+            Config {
+                lease_ms: 9_000,
+                ..Config::default()
+            }
+        );
     }
 }

@@ -130,7 +130,10 @@ impl Machine {
             Input::Tick => {}
             Input::Message(message) => {
                 if let Err(reason) = self.on_message(now, &message, &mut out) {
-                    out.push(Output::Refused { author: message.author().clone(), reason });
+                    out.push(Output::Refused {
+                        author: message.author().clone(),
+                        reason,
+                    });
                 }
             }
             Input::MemberSeen { did, reputation } => {
@@ -164,7 +167,9 @@ impl Machine {
             self.promise.as_ref().map(|(_, until)| *until),
             self.restood_at.map(|at| at.saturating_add(lease)),
             reign.map(|reign| reign.lease_until),
-            reign.and_then(|reign| reign.weak_since).map(|since| since.saturating_add(lease)),
+            reign
+                .and_then(|reign| reign.weak_since)
+                .map(|since| since.saturating_add(lease)),
             mine.map(|reign| reign.next_heartbeat),
             candidacy.map(|candidacy| candidacy.deadline),
             candidacy.map(|candidacy| candidacy.next_call),
@@ -175,7 +180,9 @@ impl Machine {
         .min()
         .unwrap_or(u64::MAX)
         .min(now.saturating_add(lease));
-        self.clock.to_wall(deadline).max(self.clock.wall().saturating_add(1))
+        self.clock
+            .to_wall(deadline)
+            .max(self.clock.wall().saturating_add(1))
     }
 
     /// The MO this node follows, or itself.
@@ -203,7 +210,9 @@ impl Machine {
     }
 
     fn my_reign(&self) -> Option<&Reign> {
-        self.reign.as_ref().filter(|reign| reign.leader.did == self.me)
+        self.reign
+            .as_ref()
+            .filter(|reign| reign.leader.did == self.me)
     }
 
     fn persist(&self, out: &mut Outputs) {
@@ -234,7 +243,11 @@ impl Machine {
             };
         }
         match message.body() {
-            ElectionMessage::Candidate { term, electorate, timestamp } => {
+            ElectionMessage::Candidate {
+                term,
+                electorate,
+                timestamp,
+            } => {
                 self.in_time(*timestamp)?;
                 self.view.heard(author);
                 self.on_candidate(now, author, *term, electorate, out)
@@ -245,7 +258,12 @@ impl Machine {
                 }
                 self.on_vote(now, message.as_signed(), out)
             }
-            ElectionMessage::Heartbeat { term, timestamp, seq, certificate } => {
+            ElectionMessage::Heartbeat {
+                term,
+                timestamp,
+                seq,
+                certificate,
+            } => {
                 self.in_time(*timestamp)?;
                 self.on_heartbeat(now, author, (*term, *seq), certificate, out)
             }
@@ -259,7 +277,11 @@ impl Machine {
                 }
                 Ok(())
             }
-            ElectionMessage::Ahead { term, to, timestamp } => {
+            ElectionMessage::Ahead {
+                term,
+                to,
+                timestamp,
+            } => {
                 self.in_time(*timestamp)?;
                 self.on_hint(author, *term, to)
             }
@@ -275,7 +297,10 @@ impl Machine {
             return Err(Refusal::Stranger);
         }
         if term > self.reach() {
-            return Err(Refusal::TermJump { term, mine: self.durable.term });
+            return Err(Refusal::TermJump {
+                term,
+                mine: self.durable.term,
+            });
         }
         self.outrank(term);
         Ok(())
@@ -317,7 +342,10 @@ impl Machine {
             self.view.follow(None);
             self.stand_at = None;
             self.attempts = 0;
-            out.push(Output::Vacant { term: reign.leader.term, reason });
+            out.push(Output::Vacant {
+                term: reign.leader.term,
+                reason,
+            });
         }
     }
 
@@ -338,7 +366,10 @@ impl Machine {
     /// Does whatever has become due.
     fn run_timers(&mut self, now: u64, out: &mut Outputs) {
         self.watch_strength(now);
-        if self.my_reign().is_some_and(|reign| now >= reign.next_heartbeat) {
+        if self
+            .my_reign()
+            .is_some_and(|reign| now >= reign.next_heartbeat)
+        {
             self.beat(now, out);
         }
         self.run_candidacy(now, out);

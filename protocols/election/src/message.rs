@@ -122,7 +122,10 @@ mod tests {
         let back: Signed<ElectionMessage> = from_dag_cbor(&bytes).unwrap();
         assert_eq!(back.verify().unwrap().body(), body);
         let text = serde_json::to_string(body).unwrap();
-        assert_eq!(&serde_json::from_str::<ElectionMessage>(&text).unwrap(), body);
+        assert_eq!(
+            &serde_json::from_str::<ElectionMessage>(&text).unwrap(),
+            body
+        );
         bytes.len()
     }
 
@@ -131,15 +134,26 @@ mod tests {
         let me = SigningIdentity::from_seed(&[1; 32]).did().clone();
         let digest = electorate_digest(std::slice::from_ref(&me)).unwrap();
         for body in [
-            ElectionMessage::Candidate { term: 1, electorate: vec![me.clone()], timestamp: 2 },
+            ElectionMessage::Candidate {
+                term: 1,
+                electorate: vec![me.clone()],
+                timestamp: 2,
+            },
             ElectionMessage::Vote {
                 term: 1,
                 candidate: me.clone(),
                 electorate: digest,
                 timestamp: 2,
             },
-            ElectionMessage::StepDown { term: 1, timestamp: 2 },
-            ElectionMessage::Ahead { term: 9, to: me, timestamp: 2 },
+            ElectionMessage::StepDown {
+                term: 1,
+                timestamp: 2,
+            },
+            ElectionMessage::Ahead {
+                term: 9,
+                to: me,
+                timestamp: 2,
+            },
         ] {
             round_trip(&body);
         }
@@ -155,7 +169,10 @@ mod tests {
 
     #[test]
     fn the_tag_is_the_type() {
-        let body = ElectionMessage::StepDown { term: 3, timestamp: 4 };
+        let body = ElectionMessage::StepDown {
+            term: 3,
+            timestamp: 4,
+        };
         assert_eq!(
             serde_json::to_value(&body).unwrap(),
             json!({"type": "step_down", "term": 3, "timestamp": 4})

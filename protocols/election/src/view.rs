@@ -76,9 +76,10 @@ impl View {
     /// How many are in the live view, this node included; at least 1.
     #[must_use]
     pub fn len(&self) -> usize {
-        let guest = self.followed.as_ref().is_some_and(|mo| {
-            !self.members.contains_key(mo) || self.silent.contains(mo)
-        });
+        let guest = self
+            .followed
+            .as_ref()
+            .is_some_and(|mo| !self.members.contains_key(mo) || self.silent.contains(mo));
         self.members.len() - self.silent.len() + usize::from(guest)
     }
 
@@ -96,8 +97,12 @@ impl View {
     /// The live view in ascending order of DID.
     #[must_use]
     pub fn live(&self) -> Vec<Did> {
-        let mut live: Vec<Did> =
-            self.members.keys().filter(|did| !self.silent.contains(*did)).cloned().collect();
+        let mut live: Vec<Did> = self
+            .members
+            .keys()
+            .filter(|did| !self.silent.contains(*did))
+            .cloned()
+            .collect();
         if let Some(mo) = &self.followed
             && let Err(place) = live.binary_search(mo)
         {
@@ -142,7 +147,10 @@ impl View {
     #[must_use]
     pub fn my_rank(&self, term: u64, min_reputation: u32) -> usize {
         let ranked = self.ranked(term, min_reputation);
-        ranked.iter().position(|did| *did == self.me).unwrap_or(ranked.len())
+        ranked
+            .iter()
+            .position(|did| *did == self.me)
+            .unwrap_or(ranked.len())
     }
 }
 
@@ -152,7 +160,10 @@ mod tests {
     use crate::certificate::{is_electorate, tests::identities};
 
     fn dids(n: usize) -> Vec<Did> {
-        identities(n).iter().map(|identity| identity.did().clone()).collect()
+        identities(n)
+            .iter()
+            .map(|identity| identity.did().clone())
+            .collect()
     }
 
     #[test]
@@ -217,7 +228,10 @@ mod tests {
         view.heard(&all[2]);
         assert!(view.contains(&all[2]));
         view.fell_silent(&all[2]);
-        assert!(view.seen(all[2].clone(), 0), "a member that comes back is news");
+        assert!(
+            view.seen(all[2].clone(), 0),
+            "a member that comes back is news"
+        );
         view.lost(&all[2]);
         view.lost(&all[0]);
         assert_eq!(view.live(), {

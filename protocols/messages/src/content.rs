@@ -50,7 +50,11 @@ pub fn cid_of(bytes: &[u8]) -> Cid {
 /// # Errors
 /// [`ContentError::WrongHash`].
 pub fn check_cid(cid: &Cid, bytes: &[u8]) -> Result<(), ContentError> {
-    if cid_of(bytes) == *cid { Ok(()) } else { Err(ContentError::WrongHash(*cid)) }
+    if cid_of(bytes) == *cid {
+        Ok(())
+    } else {
+        Err(ContentError::WrongHash(*cid))
+    }
 }
 
 /// Serde form of a CID as text (`bafy…`), for messages that stay JSON-compatible.
@@ -72,7 +76,8 @@ pub mod cid_text {
     /// Where the text is not a CID.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| D::Error::custom(format_args!("`{text}` is not a CID")))
+        text.parse()
+            .map_err(|_| D::Error::custom(format_args!("`{text}` is not a CID")))
     }
 
     /// The same for a list of CIDs.

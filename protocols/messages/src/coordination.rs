@@ -115,7 +115,10 @@ mod tests {
             twin_id: "t1".into(),
             did: identity.did().clone(),
             timestamp: 5,
-            capabilities: Capabilities { tools: vec!["recall".into()], inference: "planner".into() },
+            capabilities: Capabilities {
+                tools: vec!["recall".into()],
+                inference: "planner".into(),
+            },
         });
         assert_eq!(
             serde_json::to_value(&body).unwrap(),
@@ -124,9 +127,18 @@ mod tests {
         );
         for body in [
             body,
-            Coordination::PlaybookUpdate { cid: cid_of(b"x"), timestamp: 1 },
-            Coordination::NodeOnline { timestamp: 9, heads: vec![cid_of(b"y")] },
-            Coordination::TaskBroadcast { task: json!({"id": "1", "n": 1.5}), timestamp: 1 },
+            Coordination::PlaybookUpdate {
+                cid: cid_of(b"x"),
+                timestamp: 1,
+            },
+            Coordination::NodeOnline {
+                timestamp: 9,
+                heads: vec![cid_of(b"y")],
+            },
+            Coordination::TaskBroadcast {
+                task: json!({"id": "1", "n": 1.5}),
+                timestamp: 1,
+            },
         ] {
             let bytes =
                 to_dag_cbor(Verified::sign(&identity, body.clone()).unwrap().as_signed()).unwrap();

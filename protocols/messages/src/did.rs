@@ -9,6 +9,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use multibase::Base;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 /// Multicodec prefix of an Ed25519 public key (0xed, unsigned varint).
 const ED25519_PUB: [u8; 2] = [0xed, 0x01];
@@ -69,6 +70,40 @@ impl Did {
         decode(&self.0)
     }
 
+    /// The id of the verification method that signs: `did:key:z6Mk…#z6Mk…`.
+    #[must_use]
+    pub fn signing_key_id(&self) -> String {
+        format!("{}#{}", self.0, self.fingerprint())
+    }
+
+    /// The X25519 public key that the did:key method derives for key agreement (32 bytes).
+    ///
+    /// # Errors
+    /// [`DidError::Malformed`] where the text does not hold a valid key, or holds one of small order:
+    /// every secret agreed with such a key is known to everyone.
+    pub fn agreement_key(&self) -> Result<[u8; 32], DidError> {
+        let key = self.public_key()?;
+        if key.is_weak() {
+            return Err(DidError::Malformed {
+                did: self.0.clone(),
+                reason: "the key is of small order",
+            });
+        }
+        Ok(key.to_montgomery().to_bytes())
+    }
+
+    /// The id of the key agreement method: `did:key:z6Mk…#z6LS…`.
+    ///
+    /// # Errors
+    /// As [`Did::agreement_key`].
+    pub fn agreement_key_id(&self) -> Result<String, DidError> {
+        Ok(format!(
+            "{}#{}",
+            self.0,
+            multikey(X25519_PUB, &self.agreement_key()?)
+        ))
+    }
+
     /// The libp2p peer id of the same key: base58btc of the identity multihash of the protobuf-encoded
     /// public key (libp2p "Peer Ids and Keys" specification).
     ///
@@ -115,8 +150,7 @@ impl Did {
         if base != Base::Base58Btc {
             return Err(DidError::MalformedSignature);
         }
-        let signature =
-            Signature::from_slice(&bytes).map_err(|_| DidError::MalformedSignature)?;
+        let signature = Signature::from_slice(&bytes).map_err(|_| DidError::MalformedSignature)?;
         key.verify_strict(message, &signature)
             .map_err(|_| DidError::WrongSignature(self.0.clone()))
     }
@@ -129,7 +163,7 @@ impl Did {
     pub fn document(&self) -> Result<Value, DidError> {
         let key = self.public_key()?;
         let agreement = multikey(X25519_PUB, key.to_montgomery().as_bytes());
-        let signing_id = format!("{}#{}", self.0, self.fingerprint());
+        let signing_id = self.signing_key_id();
         let agreement_id = format!("{}#{agreement}", self.0);
         Ok(json!({
             "@context": [
@@ -166,8 +200,13 @@ fn multikey(prefix: [u8; 2], key: &[u8; 32]) -> String {
 }
 
 fn decode(did: &str) -> Result<VerifyingKey, DidError> {
-    let malformed = |reason| DidError::Malformed { did: did.chars().take(128).collect(), reason };
-    let encoded = did.strip_prefix("did:key:").ok_or(malformed("it must start with did:key:"))?;
+    let malformed = |reason| DidError::Malformed {
+        did: did.chars().take(128).collect(),
+        reason,
+    };
+    let encoded = did
+        .strip_prefix("did:key:")
+        .ok_or(malformed("it must start with did:key:"))?;
     if encoded.len() > 64 {
         return Err(malformed("it is too long"));
     }
@@ -179,7 +218,9 @@ fn decode(did: &str) -> Result<VerifyingKey, DidError> {
     let key = bytes
         .strip_prefix(&ED25519_PUB)
         .ok_or(malformed("the key is not of type Ed25519 (z6Mk…)"))?;
-    let key: [u8; 32] = key.try_into().map_err(|_| malformed("the key is not 32 bytes long"))?;
+    let key: [u8; 32] = key
+        .try_into()
+        .map_err(|_| malformed("the key is not 32 bytes long"))?;
     VerifyingKey::from_bytes(&key).map_err(|_| malformed("the key is not a point of the curve"))
 }
 
@@ -245,6 +286,13 @@ impl SigningIdentity {
     pub fn sign(&self, message: &[u8]) -> String {
         multibase::encode(Base::Base58Btc, self.key.sign(message).to_bytes())
     }
+
+    /// The X25519 secret that belongs to [`Did::agreement_key`] (32 bytes, not yet clamped: RFC 7748
+    /// section 5 has X25519 itself do that). Wiped when it goes out of scope.
+    #[must_use]
+    pub fn x25519_secret(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.key.to_scalar_bytes())
+    }
 }
 
 impl fmt::Debug for SigningIdentity {
@@ -278,12 +326,46 @@ mod tests {
     #[test]
     fn the_x25519_key_is_the_one_the_did_key_specification_derives() {
         // From the did:key specification's example of an Ed25519 key with derived X25519.
-        let did: Did =
-            "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK".parse().unwrap();
+        let did: Did = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"
+            .parse()
+            .unwrap();
         let document = did.document().unwrap();
-        let agreement = document["keyAgreement"][0]["publicKeyMultibase"].as_str().unwrap();
+        let agreement = document["keyAgreement"][0]["publicKeyMultibase"]
+            .as_str()
+            .unwrap();
         assert!(agreement.starts_with("z6LS"), "{agreement}");
         assert_eq!(document["id"], did.as_str());
+    }
+
+    #[test]
+    fn the_agreement_key_and_its_secret_belong_together() {
+        for seed in 0..8 {
+            let identity = SigningIdentity::from_seed(&[seed; 32]);
+            let public =
+                curve25519_dalek::MontgomeryPoint::mul_base_clamped(*identity.x25519_secret());
+            assert_eq!(public.to_bytes(), identity.did().agreement_key().unwrap());
+            let document = identity.did().document().unwrap();
+            assert_eq!(
+                document["keyAgreement"][0]["id"],
+                identity.did().agreement_key_id().unwrap()
+            );
+            assert_eq!(
+                document["authentication"][0],
+                identity.did().signing_key_id()
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_of_small_order_agrees_on_nothing() {
+        // The neutral element of the curve: a valid point, and everyone's secret with it is the same.
+        let mut neutral = [0_u8; 32];
+        neutral[0] = 1;
+        let did = Did::from_public_key(&VerifyingKey::from_bytes(&neutral).unwrap());
+        assert!(matches!(
+            did.agreement_key(),
+            Err(DidError::Malformed { .. })
+        ));
     }
 
     #[test]
@@ -306,7 +388,12 @@ mod tests {
         let peer_id = did.peer_id().unwrap();
         assert!(peer_id.starts_with("12D3KooW"), "{peer_id}");
         assert_eq!(Did::from_peer_id(&peer_id).unwrap(), did);
-        for text in ["", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", "12D3Koo", "é"] {
+        for text in [
+            "",
+            "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N",
+            "12D3Koo",
+            "é",
+        ] {
             assert!(Did::from_peer_id(text).is_err(), "{text}");
         }
     }
@@ -314,7 +401,10 @@ mod tests {
     #[test]
     fn debug_shows_no_key_material() {
         let identity = SigningIdentity::from_seed(&[7; 32]);
-        assert_eq!(format!("{identity:?}"), format!("SigningIdentity({})", identity.did()));
+        assert_eq!(
+            format!("{identity:?}"),
+            format!("SigningIdentity({})", identity.did())
+        );
     }
 
     proptest! {

@@ -167,6 +167,9 @@ mod tests {
             serde_json::json!({}),
         );
         let json = serde_json::to_string(&event).unwrap();
-        assert!(!json.contains("subject") && json.contains("2023-11-14T22:13:20Z"), "{json}");
+        assert!(
+            !json.contains("subject") && json.contains("2023-11-14T22:13:20Z"),
+            "{json}"
+        );
     }
 }

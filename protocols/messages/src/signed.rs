@@ -72,7 +72,13 @@ impl<T: Domain> Verified<T> {
     /// [`ContentError::Encode`] where the body has no canonical bytes.
     pub fn sign(identity: &SigningIdentity, body: T) -> Result<Self, ContentError> {
         let signature = identity.sign(&signing_bytes(&body)?);
-        Ok(Self { signed: Signed { author: identity.did().clone(), body, signature } })
+        Ok(Self {
+            signed: Signed {
+                author: identity.did().clone(),
+                body,
+                signature,
+            },
+        })
     }
 }
 
@@ -141,9 +147,14 @@ mod tests {
     #[test]
     fn a_signature_of_one_kind_does_not_pass_as_another() {
         let identity = SigningIdentity::from_seed(&[1; 32]);
-        let vote = Verified::sign(&identity, Vote { term: 4 }).unwrap().into_signed();
-        let other =
-            Signed { author: vote.author, body: Other { term: 4 }, signature: vote.signature };
+        let vote = Verified::sign(&identity, Vote { term: 4 })
+            .unwrap()
+            .into_signed();
+        let other = Signed {
+            author: vote.author,
+            body: Other { term: 4 },
+            signature: vote.signature,
+        };
         assert!(other.verify().is_err());
     }
 }

@@ -25,14 +25,20 @@ pub fn election_topic(swarm: &str) -> String {
 }
 
 fn scoped(topic: &str, swarm: &str) -> String {
-    if swarm == DEFAULT_SWARM { topic.to_owned() } else { format!("{topic}/{swarm}") }
+    if swarm == DEFAULT_SWARM {
+        topic.to_owned()
+    } else {
+        format!("{topic}/{swarm}")
+    }
 }
 
 /// Whether `name` may be a swarm's name: 1 to 32 of `a-z 0-9 - _`, starting with a letter or digit.
 #[must_use]
 pub fn is_swarm_name(name: &str) -> bool {
     (1..=32).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
         && !name.starts_with(['-', '_'])
 }
 

@@ -340,7 +340,10 @@ mod tests {
 
     #[test]
     fn a_delta_between_documents_brings_what_is_new() {
-        let (one, two) = (Bullet::new("s", "one"), Bullet::new("s", "two"));
+        let (one, two) = (
+            crate::Bullet::new("s", "one"),
+            crate::Bullet::new("s", "two"),
+        );
         let old = json!({"a": 1, "learned": {"bullets": [one]}});
         let new = json!({"a": 2, "learned": {"bullets": [two]}});
         let delta = delta_between(&old, &new).unwrap();

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     delta::{Bullet, Case, Count, Setting},
     document::{self, DocumentError},
-    revision::{Genesis, Revision},
+    revision::{Genesis, Merged, Revision},
     toml_form,
 };
 
@@ -117,6 +117,24 @@ impl State {
         state.tallies.extend(learned.tools);
         state.tallies.retain(|_, tally| *tally != Tally::default());
         Ok(state)
+    }
+
+    /// This state as it would be with `merged` on top of everything else: what a further artifact is
+    /// judged against while a revision is being put together.
+    #[must_use]
+    pub fn preview(&self, merged: Vec<Merged>) -> Self {
+        let mut preview = self.clone();
+        let revision = Revision {
+            parents: Vec::new(),
+            lamport: u64::MAX,
+            term: u64::MAX,
+            certificate: None,
+            merged,
+            evaluation: None,
+            timestamp: 0,
+        };
+        preview.absorb(Cid::default(), &revision);
+        preview
     }
 
     /// Takes in a revision that was not taken in before.

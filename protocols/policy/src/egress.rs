@@ -22,7 +22,10 @@ pub struct Egress {
 
 impl Default for Egress {
     fn default() -> Self {
-        Self { hosts: None, private_networks: true }
+        Self {
+            hosts: None,
+            private_networks: true,
+        }
     }
 }
 
@@ -61,10 +64,17 @@ pub enum EgressRefusal {
 }
 
 /// Names under which clouds serve machine metadata.
-const METADATA_NAMES: &[&str] =
-    &["metadata", "metadata.google.internal", "metadata.goog", "instance-data"];
+const METADATA_NAMES: &[&str] = &[
+    "metadata",
+    "metadata.google.internal",
+    "metadata.goog",
+    "instance-data",
+];
 /// Metadata addresses outside the link-local ranges.
-const METADATA_V4: &[Ipv4Addr] = &[Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
+const METADATA_V4: &[Ipv4Addr] = &[
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
+];
 const METADATA_V6: &[Ipv6Addr] = &[Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)];
 
 /// Judges `url` by its text alone.
@@ -117,7 +127,11 @@ pub fn check_address(address: IpAddr, policy: &Egress) -> Result<(), EgressRefus
 fn check_literal(address: IpAddr, policy: &Egress) -> Result<(), EgressRefusal> {
     check_address(address, policy)?;
     let address = embedded(address);
-    if address.is_loopback() { Ok(()) } else { check_listed(&address.to_string(), policy) }
+    if address.is_loopback() {
+        Ok(())
+    } else {
+        check_listed(&address.to_string(), policy)
+    }
 }
 
 fn check_name(name: &str, policy: &Egress) -> Result<(), EgressRefusal> {
@@ -135,20 +149,30 @@ fn check_name(name: &str, policy: &Egress) -> Result<(), EgressRefusal> {
 }
 
 fn check_listed(host: &str, policy: &Egress) -> Result<(), EgressRefusal> {
-    let Some(hosts) = &policy.hosts else { return Ok(()) };
+    let Some(hosts) = &policy.hosts else {
+        return Ok(());
+    };
     let listed = hosts.iter().any(|entry| {
         let entry = entry.trim().trim_end_matches('.').to_ascii_lowercase();
         match entry.strip_prefix("*.") {
-            Some(parent) => host.strip_suffix(parent).is_some_and(|head| head.ends_with('.')),
+            Some(parent) => host
+                .strip_suffix(parent)
+                .is_some_and(|head| head.ends_with('.')),
             None => entry.trim_start_matches('[').trim_end_matches(']') == host,
         }
     });
-    if listed { Ok(()) } else { Err(EgressRefusal::NotListed(host.to_owned())) }
+    if listed {
+        Ok(())
+    } else {
+        Err(EgressRefusal::NotListed(host.to_owned()))
+    }
 }
 
 /// The IPv4 address inside an IPv4-mapped, IPv4-compatible, NAT64 or 6to4 address; else itself.
 fn embedded(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
+    let IpAddr::V6(v6) = address else {
+        return address;
+    };
     let s = v6.segments();
     let v4 = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -234,26 +258,48 @@ mod tests {
             check_url("file:///etc/passwd", &open),
             Err(EgressRefusal::Scheme("file".into()))
         );
-        for url in ["ftp://x/", "data:text/plain,hi", "javascript:1", "unix:/run/x", "gopher://x/"]
-        {
-            assert!(matches!(check_url(url, &open), Err(EgressRefusal::Scheme(_))), "{url}");
+        for url in [
+            "ftp://x/",
+            "data:text/plain,hi",
+            "javascript:1",
+            "unix:/run/x",
+            "gopher://x/",
+        ] {
+            assert!(
+                matches!(check_url(url, &open), Err(EgressRefusal::Scheme(_))),
+                "{url}"
+            );
         }
         for url in ["http://u:p@example.org/", "http://u@example.org/"] {
             assert_eq!(check_url(url, &open), Err(EgressRefusal::Credentials));
         }
         for url in ["", "example.org/x", "http://", "http://[::1", "//host/"] {
-            assert!(matches!(check_url(url, &open), Err(EgressRefusal::Malformed { .. })), "{url}");
+            assert!(
+                matches!(check_url(url, &open), Err(EgressRefusal::Malformed { .. })),
+                "{url}"
+            );
         }
-        for url in ["http://0.0.0.0/", "http://255.255.255.255/", "http://224.0.0.1/", "http://[::]/"]
-        {
-            assert!(matches!(check_url(url, &open), Err(EgressRefusal::NotUnicast(_))), "{url}");
+        for url in [
+            "http://0.0.0.0/",
+            "http://255.255.255.255/",
+            "http://224.0.0.1/",
+            "http://[::]/",
+        ] {
+            assert!(
+                matches!(check_url(url, &open), Err(EgressRefusal::NotUnicast(_))),
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn a_list_of_hosts_closes_everything_else_but_loopback() {
         let listed = Egress {
-            hosts: Some(vec!["api.example.org".into(), "*.example.net".into(), "10.0.0.7".into()]),
+            hosts: Some(vec![
+                "api.example.org".into(),
+                "*.example.net".into(),
+                "10.0.0.7".into(),
+            ]),
             private_networks: true,
         };
         for url in [
@@ -273,9 +319,15 @@ mod tests {
             "https://api.example.org.evil.test/",
             "http://10.0.0.8/",
         ] {
-            assert!(matches!(check_url(url, &listed), Err(EgressRefusal::NotListed(_))), "{url}");
+            assert!(
+                matches!(check_url(url, &listed), Err(EgressRefusal::NotListed(_))),
+                "{url}"
+            );
         }
-        let metadata = Egress { hosts: Some(vec!["169.254.169.254".into()]), ..listed };
+        let metadata = Egress {
+            hosts: Some(vec!["169.254.169.254".into()]),
+            ..listed
+        };
         assert!(matches!(
             check_url("http://169.254.169.254/", &metadata),
             Err(EgressRefusal::LinkLocal(_))
@@ -284,15 +336,28 @@ mod tests {
 
     #[test]
     fn private_ranges_can_be_closed() {
-        let closed = Egress { private_networks: false, ..Egress::default() };
-        for url in ["http://10.1.1.1/", "http://172.16.0.1/", "http://100.64.0.1/", "http://[fd12::1]/"]
-        {
-            assert!(matches!(check_url(url, &closed), Err(EgressRefusal::Private(_))), "{url}");
+        let closed = Egress {
+            private_networks: false,
+            ..Egress::default()
+        };
+        for url in [
+            "http://10.1.1.1/",
+            "http://172.16.0.1/",
+            "http://100.64.0.1/",
+            "http://[fd12::1]/",
+        ] {
+            assert!(
+                matches!(check_url(url, &closed), Err(EgressRefusal::Private(_))),
+                "{url}"
+            );
         }
         assert_eq!(check_url("http://127.0.0.1/", &closed), Ok(()));
         assert_eq!(check_url("https://example.org/", &closed), Ok(()));
         let resolved = "::ffff:10.0.0.1".parse().unwrap();
-        assert!(matches!(check_address(resolved, &closed), Err(EgressRefusal::Private(_))));
+        assert!(matches!(
+            check_address(resolved, &closed),
+            Err(EgressRefusal::Private(_))
+        ));
     }
 
     #[test]

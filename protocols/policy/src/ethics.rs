@@ -1,11 +1,12 @@
 //! The ethics gate: red lines as intents, not as words.
 //!
-//! A text is read into words whose disguises are undone ([`text`]), the words are searched for an
+//! A text is read into words whose disguises are undone ([`fold`], [`text`]), the words are searched for an
 //! action that governs an object ([`rules`], [`matcher`]), and a match is weighed by its frame, so
 //! that preventing, reporting or explaining a harm is not taken for doing it ([`frame`]). The gate
 //! is one layer: it catches plain and lightly disguised intent, not every paraphrase.
 
 mod config;
+mod fold;
 mod frame;
 mod lexicon;
 mod matcher;
@@ -13,7 +14,7 @@ mod rules;
 mod text;
 
 pub use config::{EthicsConfig, HarmCategory};
-pub(crate) use text::is_invisible;
+pub(crate) use fold::is_invisible;
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -154,7 +155,16 @@ impl EthicsGate {
             reason: error.to_string(),
         })?;
         let secrets = SecretScanner::new()?;
-        Ok(Self { config, reader, lexicon, built_in, configured, secrets, destructive, unenforced })
+        Ok(Self {
+            config,
+            reader,
+            lexicon,
+            built_in,
+            configured,
+            secrets,
+            destructive,
+            unenforced,
+        })
     }
 
     /// The configuration it was made from.
@@ -176,22 +186,26 @@ impl EthicsGate {
     pub fn judge(&self, subject: Subject<'_>) -> Verdict {
         let refusal = match subject {
             Subject::Goal(text) => self.judge_text(Stage::Goal, text, true),
-            Subject::ToolCall { tool, parameters, leaves_node } => {
-                self.judge_call(tool, parameters, leaves_node)
-            }
+            Subject::ToolCall {
+                tool,
+                parameters,
+                leaves_node,
+            } => self.judge_call(tool, parameters, leaves_node),
             Subject::Output(text) => self
                 .judge_secret(Stage::Output, text)
                 .or_else(|| self.judge_text(Stage::Output, text, self.config.alignment_check)),
-            Subject::Text(text) => {
-                self.judge_text(Stage::Text, text, self.config.alignment_check)
-            }
+            Subject::Text(text) => self.judge_text(Stage::Text, text, self.config.alignment_check),
         };
         refusal.map_or(Verdict::Allowed, Verdict::Refused)
     }
 
     fn judge_text(&self, stage: Stage, text: &str, built_in: bool) -> Option<Refusal> {
         let words = self.reader.read(text);
-        let built_in = if built_in { self.built_in.as_slice() } else { &[] };
+        let built_in = if built_in {
+            self.built_in.as_slice()
+        } else {
+            &[]
+        };
         let asked = matches!(stage, Stage::Goal | Stage::ToolCall);
         if asked && self.destructive.is_match(text) {
             return Some(self.refuse(
@@ -205,21 +219,34 @@ impl EthicsGate {
             .iter()
             .chain(&self.configured)
             .find_map(|rule| Some((rule, rule.find(&words, &self.lexicon)?)))?;
-        let excerpt: Vec<&str> =
-            words.get(hit.start..hit.end).unwrap_or_default().iter().map(|w| w.shown()).collect();
+        let excerpt: Vec<&str> = words
+            .get(hit.start..hit.end)
+            .unwrap_or_default()
+            .iter()
+            .map(|w| w.shown())
+            .collect();
         let excerpt: String = excerpt.join(" ").chars().take(MAX_EXCERPT).collect();
-        Some(self.refuse(stage, &rule.statement, &rule.category, format!("reads as “{excerpt}”")))
+        Some(self.refuse(
+            stage,
+            &rule.statement,
+            &rule.category,
+            format!("reads as “{excerpt}”"),
+        ))
     }
 
     fn judge_call(&self, tool: &str, parameters: &Value, leaves_node: bool) -> Option<Refusal> {
         let strings = strings_of(parameters);
         if leaves_node {
-            let secret = strings.iter().find_map(|text| self.judge_secret(Stage::ToolCall, text));
+            let secret = strings
+                .iter()
+                .find_map(|text| self.judge_secret(Stage::ToolCall, text));
             if secret.is_some() {
                 return secret;
             }
         }
-        let each = strings.iter().find_map(|text| self.judge_text(Stage::ToolCall, text, true));
+        let each = strings
+            .iter()
+            .find_map(|text| self.judge_text(Stage::ToolCall, text, true));
         if each.is_some() {
             return each;
         }
@@ -228,14 +255,22 @@ impl EthicsGate {
             .iter()
             .map(String::as_str)
             .filter(|text| text.split_whitespace().count() <= SHORT_PARAMETER);
-        let joined = std::iter::once(tool).chain(short).collect::<Vec<_>>().join(" ");
+        let joined = std::iter::once(tool)
+            .chain(short)
+            .collect::<Vec<_>>()
+            .join(" ");
         self.judge_text(Stage::ToolCall, &joined, true)
     }
 
     fn judge_secret(&self, stage: Stage, text: &str) -> Option<Refusal> {
         let kind = self.secrets.find(text)?;
         let rule = "let a secret leave the node";
-        Some(self.refuse(stage, rule, "secret", format!("holds what looks like a secret: {kind}")))
+        Some(self.refuse(
+            stage,
+            rule,
+            "secret",
+            format!("holds what looks like a secret: {kind}"),
+        ))
     }
 
     fn refuse(&self, stage: Stage, rule: &str, category: &str, because: String) -> Refusal {

@@ -81,7 +81,9 @@ pub fn decide(
     if let Some(twin) = twin_id {
         match grants.get(name) {
             Some(false) => {
-                return denied(format!("`{name}` is denied to twin {twin} by an explicit rule"));
+                return denied(format!(
+                    "`{name}` is denied to twin {twin} by an explicit rule"
+                ));
             }
             Some(true) => return allowed(format!("`{name}` is granted to twin {twin}")),
             None => {}
@@ -110,17 +112,24 @@ pub fn decide(
         } else if twin_id.is_none() {
             allowed(format!("`{name}` was called by the node's owner"))
         } else {
-            denied(format!("`{name}` needs a grant; {}", how_to_allow(name, twin_id)))
+            denied(format!(
+                "`{name}` needs a grant; {}",
+                how_to_allow(name, twin_id)
+            ))
         };
     }
     if tool.default_allowed {
-        return allowed(format!("`{name}` was registered by the node's owner for every twin"));
+        return allowed(format!(
+            "`{name}` was registered by the node's owner for every twin"
+        ));
     }
     if twin_id.is_none() {
         return allowed(format!("`{name}` was called by the node's owner"));
     }
     if grant_all_plugins {
-        return allowed(format!("`{name}` comes from a plugin and plugins.grant is \"all\""));
+        return allowed(format!(
+            "`{name}` comes from a plugin and plugins.grant is \"all\""
+        ));
     }
     denied(format!(
         "`{name}` comes from a plugin and twins get nothing from plugins unless granted; {}",
@@ -170,9 +179,15 @@ mod tests {
         owner_twin: None,
         default_allowed: true,
     };
-    const OWNED: ToolFacts<'static> = ToolFacts { owner_twin: Some("ada"), ..REGISTERED };
-    const PLUGIN: ToolFacts<'static> =
-        ToolFacts { name: "ocr", default_allowed: false, ..REGISTERED };
+    const OWNED: ToolFacts<'static> = ToolFacts {
+        owner_twin: Some("ada"),
+        ..REGISTERED
+    };
+    const PLUGIN: ToolFacts<'static> = ToolFacts {
+        name: "ocr",
+        default_allowed: false,
+        ..REGISTERED
+    };
 
     /// Which grants the twin holds, in a row of the table.
     #[derive(Clone, Copy)]
@@ -181,6 +196,16 @@ mod tests {
         Allow,
         Deny,
     }
+
+    /// What, tool, twin, what was said, `plugins.grant = "all"`, whether it is allowed.
+    type Row = (
+        &'static str,
+        ToolFacts<'static>,
+        Option<&'static str>,
+        Said,
+        bool,
+        bool,
+    );
 
     fn grants(tool: &ToolFacts<'_>, said: Said) -> BTreeMap<String, bool> {
         match said {
@@ -194,26 +219,117 @@ mod tests {
     fn table() {
         use Said::{Allow, Deny, Nothing};
         let (ada, bob) = (Some("ada"), Some("bob"));
-        let rows: &[(&str, ToolFacts<'_>, Option<&str>, Said, bool, bool)] = &[
+        let rows: &[Row] = &[
             ("natives are open", NATIVE, ada, Nothing, false, true),
             ("a native can be denied", NATIVE, ada, Deny, false, false),
-            ("a denied native stays open to the owner", NATIVE, None, Deny, false, true),
-            ("gated natives need a grant", GATED_NATIVE, ada, Nothing, false, false),
-            ("plugins.grant is not about natives", GATED_NATIVE, ada, Nothing, true, false),
-            ("gated natives can be granted", GATED_NATIVE, ada, Allow, false, true),
-            ("the owner may call gated natives", GATED_NATIVE, None, Nothing, false, true),
+            (
+                "a denied native stays open to the owner",
+                NATIVE,
+                None,
+                Deny,
+                false,
+                true,
+            ),
+            (
+                "gated natives need a grant",
+                GATED_NATIVE,
+                ada,
+                Nothing,
+                false,
+                false,
+            ),
+            (
+                "plugins.grant is not about natives",
+                GATED_NATIVE,
+                ada,
+                Nothing,
+                true,
+                false,
+            ),
+            (
+                "gated natives can be granted",
+                GATED_NATIVE,
+                ada,
+                Allow,
+                false,
+                true,
+            ),
+            (
+                "the owner may call gated natives",
+                GATED_NATIVE,
+                None,
+                Nothing,
+                false,
+                true,
+            ),
             ("registered for all", REGISTERED, bob, Nothing, false, true),
-            ("registered for all, denied to one", REGISTERED, bob, Deny, true, false),
+            (
+                "registered for all, denied to one",
+                REGISTERED,
+                bob,
+                Deny,
+                true,
+                false,
+            ),
             ("registered for ada: ada", OWNED, ada, Nothing, false, true),
-            ("registered for ada: not bob", OWNED, bob, Nothing, true, false),
-            ("registered for ada: bob by grant", OWNED, bob, Allow, false, true),
-            ("registered for ada: deny wins over ownership", OWNED, ada, Deny, false, false),
-            ("registered for ada: name the twin", OWNED, None, Nothing, true, false),
+            (
+                "registered for ada: not bob",
+                OWNED,
+                bob,
+                Nothing,
+                true,
+                false,
+            ),
+            (
+                "registered for ada: bob by grant",
+                OWNED,
+                bob,
+                Allow,
+                false,
+                true,
+            ),
+            (
+                "registered for ada: deny wins over ownership",
+                OWNED,
+                ada,
+                Deny,
+                false,
+                false,
+            ),
+            (
+                "registered for ada: name the twin",
+                OWNED,
+                None,
+                Nothing,
+                true,
+                false,
+            ),
             ("plugins are closed", PLUGIN, ada, Nothing, false, false),
             ("plugins can be granted", PLUGIN, ada, Allow, false, true),
-            ("all plugins can be granted", PLUGIN, ada, Nothing, true, true),
-            ("deny wins over plugins.grant", PLUGIN, ada, Deny, true, false),
-            ("the owner may call plugins", PLUGIN, None, Nothing, false, true),
+            (
+                "all plugins can be granted",
+                PLUGIN,
+                ada,
+                Nothing,
+                true,
+                true,
+            ),
+            (
+                "deny wins over plugins.grant",
+                PLUGIN,
+                ada,
+                Deny,
+                true,
+                false,
+            ),
+            (
+                "the owner may call plugins",
+                PLUGIN,
+                None,
+                Nothing,
+                false,
+                true,
+            ),
         ];
         for (what, tool, twin, said, all, expected) in rows {
             let grant = decide(tool, *twin, &grants(tool, *said), *all);
@@ -224,7 +340,11 @@ mod tests {
     #[test]
     fn a_denied_plugin_says_how_to_allow_it() {
         let grant = decide(&PLUGIN, Some("ada"), &BTreeMap::new(), false);
-        assert!(grant.why().contains("pagi tool allow ocr --twin ada"), "{}", grant.why());
+        assert!(
+            grant.why().contains("pagi tool allow ocr --twin ada"),
+            "{}",
+            grant.why()
+        );
     }
 
     #[test]

@@ -32,26 +32,54 @@ const SOURCES: &[Source] = &[
         r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----",
         key_follows,
     ),
-    ("API key (sk-…)", r"\bsk-(?:[a-z0-9]{2,8}-)*[A-Za-z0-9_\-]{20,}", letters_and_digits),
-    ("AWS access key", r"\b(?:AKIA|ASIA|AROA|AIDA)[0-9A-Z]{16}\b", always),
+    (
+        "API key (sk-…)",
+        r"\bsk-(?:[a-z0-9]{2,8}-)*[A-Za-z0-9_\-]{20,}",
+        letters_and_digits,
+    ),
+    (
+        "AWS access key",
+        r"\b(?:AKIA|ASIA|AROA|AIDA)[0-9A-Z]{16}\b",
+        always,
+    ),
     (
         "AWS secret key",
         r#"(?i)\baws.{0,24}(?:secret|key).{0,24}?['"=:\s][0-9a-z/+]{40}(?:['"\s,;}]|$)"#,
         letters_and_digits,
     ),
-    ("GitHub token", r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,})", always),
+    (
+        "GitHub token",
+        r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,})",
+        always,
+    ),
     ("GitLab token", r"\bglpat-[A-Za-z0-9_\-]{20,}", always),
-    ("Slack token", r"\bxox[abeoprs]-[A-Za-z0-9\-]{16,}", letters_and_digits),
+    (
+        "Slack token",
+        r"\bxox[abeoprs]-[A-Za-z0-9\-]{16,}",
+        letters_and_digits,
+    ),
     ("Google API key", r"\bAIza[0-9A-Za-z_\-]{35}", always),
-    ("Stripe key", r"\b[sr]k_(?:live|test)_[0-9A-Za-z]{16,}", always),
+    (
+        "Stripe key",
+        r"\b[sr]k_(?:live|test)_[0-9A-Za-z]{16,}",
+        always,
+    ),
     ("Hugging Face token", r"\bhf_[A-Za-z0-9]{30,}", always),
     ("npm token", r"\bnpm_[A-Za-z0-9]{36}", always),
-    ("age secret key", r"(?i)\bAGE-SECRET-KEY-1[0-9a-z]{40,}", always),
-    ("extended private key", r"\b[xyzt]prv[1-9A-HJ-NP-Za-km-z]{90,}", always),
+    (
+        "age secret key",
+        r"(?i)\bAGE-SECRET-KEY-1[0-9a-z]{40,}",
+        always,
+    ),
+    (
+        "extended private key",
+        r"\b[xyzt]prv[1-9A-HJ-NP-Za-km-z]{90,}",
+        always,
+    ),
     (
         "seed phrase",
-        r"(?i)\b(?:seed|mnemonic|recovery|wallet|backup)\b[^\n]{0,40}?(?:[:=\-]|\bis\b|\bare\b|\bwords?\b|\bphrase\b)[^a-z]{0,8}(?:[a-z]{3,8}[\s,.0-9)]{1,6}){11,23}[a-z]{3,8}\b",
-        twelve_words,
+        r"(?i)\b(?:(?:seed|mnemonic|recovery|backup|wallet)\s+(?:seed|phrase|words?|mnemonic)|mnemonic|seed\s*[:=])",
+        twelve_words_follow,
     ),
 ];
 
@@ -68,7 +96,11 @@ impl SecretScanner {
                     name,
                     reason: error.to_string(),
                 })?;
-                Ok(Pattern { name, regex, confirm: *confirm })
+                Ok(Pattern {
+                    name,
+                    regex,
+                    confirm: *confirm,
+                })
             })
             .collect::<Result<_, PolicyError>>()?;
         Ok(Self { patterns })
@@ -95,7 +127,10 @@ fn without_invisible(text: &str) -> std::borrow::Cow<'_, str> {
     if text.is_ascii() {
         return text.into();
     }
-    text.chars().filter(|c| !crate::ethics::is_invisible(*c)).collect::<String>().into()
+    text.chars()
+        .filter(|c| !crate::ethics::is_invisible(*c))
+        .collect::<String>()
+        .into()
 }
 
 fn always(_: &str, _: &str) -> bool {
@@ -108,7 +143,11 @@ fn key_follows(_: &str, rest: &str) -> bool {
     let rest: String = rest.chars().take(8192).collect();
     let body = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\\');
     let escaped = body.len() < rest.len() && rest.trim_start().starts_with('\\');
-    let body = if escaped { body.trim_start_matches(['n', 'r', '\\']) } else { body };
+    let body = if escaped {
+        body.trim_start_matches(['n', 'r', '\\'])
+    } else {
+        body
+    };
     let head = rest.get(..rest.len() - body.len()).unwrap_or_default();
     let newline = escaped || head.contains('\n') || head.contains('\r');
     let material = body
@@ -120,9 +159,14 @@ fn key_follows(_: &str, rest: &str) -> bool {
 
 /// Real keys are random: a run without digits, or of one repeated character, is a placeholder.
 fn letters_and_digits(found: &str, _: &str) -> bool {
-    let body = found.rsplit(['-', '=', ':', '"', '\'', ' ']).find(|part| part.len() >= 8);
+    let body = found
+        .rsplit(['-', '=', ':', '"', '\'', ' '])
+        .find(|part| part.len() >= 8);
     let body = body.unwrap_or(found);
-    let distinct = body.chars().collect::<std::collections::BTreeSet<_>>().len();
+    let distinct = body
+        .chars()
+        .collect::<std::collections::BTreeSet<_>>()
+        .len();
     found.chars().any(|c| c.is_ascii_digit())
         && found.chars().any(|c| c.is_ascii_alphabetic())
         && distinct >= 5
@@ -134,17 +178,26 @@ const PROSE: &[&str] = &[
     "his", "her", "should", "they", "were", "been", "which", "would", "could", "than", "then",
 ];
 
-/// The last twelve words hold no word of ordinary prose.
-fn twelve_words(found: &str, _: &str) -> bool {
-    let lower = found.to_lowercase();
-    let words: Vec<&str> =
-        lower.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).collect();
-    words.len() >= 12
-        && words.windows(12).any(|run| {
-            run.iter().all(|word| (3..=8).contains(&word.len()) && !PROSE.contains(word))
-                && run.iter().collect::<std::collections::BTreeSet<_>>().len() >= 8
-                || run.iter().all(|word| *word == "abandon" || *word == "about")
+/// Soon after the label come twelve words of the length of BIP-39 words, none of them of prose.
+fn twelve_words_follow(_: &str, rest: &str) -> bool {
+    const WORDS: usize = 12;
+    let rest: String = rest
+        .chars()
+        .take(400)
+        .flat_map(char::to_lowercase)
+        .collect();
+    let words: Vec<&str> = rest
+        .split(|c: char| !c.is_alphabetic())
+        .filter(|word| !word.is_empty())
+        .take(WORDS + 6)
+        .collect();
+    words.windows(WORDS).any(|run| {
+        run.iter().all(|word| {
+            (3..=8).contains(&word.len())
+                && word.bytes().all(|byte| byte.is_ascii_lowercase())
+                && !PROSE.contains(word)
         })
+    })
 }
 
 #[cfg(test)]
@@ -159,18 +212,36 @@ mod tests {
     fn secrets_are_seen() {
         let scanner = SecretScanner::new().unwrap();
         for (text, kind) in [
-            ("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----", "private key"),
+            (
+                "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----",
+                "private key",
+            ),
             ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n", "private key"),
-            ("-----BEGIN RSA PRIVATE KEY-----\\nMIIEowIBAAKCAQEA", "private key"),
-            ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF", "private key"),
-            ("-----BEGIN EC PRIVATE KEY----- MHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04f", "private key"),
-            ("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----", "private key"),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\\nMIIEowIBAAKCAQEA",
+                "private key",
+            ),
+            (
+                "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF",
+                "private key",
+            ),
+            (
+                "-----BEGIN EC PRIVATE KEY----- MHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04f",
+                "private key",
+            ),
+            (
+                "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----",
+                "private key",
+            ),
             ("use sk-proj-abcDEF1234567890abcDEF1234567890 here", "sk-"),
             ("sk-ant-api03-Zx81kQ0pLmN4vBt7", "sk-"),
             ("sk-1234567890abcdefghijklmnop", "sk-"),
             ("s\u{200b}k-1234567890abcdefghijklmnop", "sk-"),
             ("AKIAIOSFODNN7EXAMPLE", "AWS access"),
-            ("aws_secret_access_key = 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", "AWS secret"),
+            (
+                "aws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCYzzzzzzzzKEY9",
+                "AWS secret",
+            ),
             ("token ghp_abcdefghijklmnopqrstuvwxyz0123456789", "GitHub"),
             ("xoxb-123456789012-abcdefABCDEF", "Slack"),
             ("AIzaSyA1234567890abcdefghijklmnopqrstuv", "Google"),
@@ -189,7 +260,10 @@ mod tests {
             ),
         ] {
             let found = scanner.find(text);
-            assert!(found.is_some_and(|name| name.contains(kind)), "{text}: {found:?}");
+            assert!(
+                found.is_some_and(|name| name.contains(kind)),
+                "{text}: {found:?}"
+            );
         }
     }
 
@@ -211,6 +285,8 @@ mod tests {
             "The recovery phrase should never be shown to anyone, because whoever holds it can spend",
             "Your seed phrase is the only way back into the wallet and nobody can restore it for you",
             "Backup words: keep them offline with your other papers and tell nobody where they are",
+            "mnemonic devices help pupils recall long lists, dates or poems before exams start",
+            "backup: nginx redis postgres kafka grafana minio consul vault nomad traefik envoy",
             "AKIA is the prefix of access keys",
         ] {
             assert_eq!(scanner.find(text), None, "{text}");

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use pagi_api::twins::{ActOutcome, ActRequest};
 use serde_json::{Value, json};
 
-use super::{CliError, Context, context::read_input, pairs, select::TwinArg, tool};
+use super::{CliError, Context, context::read_input, select::TwinArg, tool};
 use crate::render;
 
 /// `pagi act …`.
@@ -79,8 +79,7 @@ pub async fn act(command: ActCommand, ctx: &Context) -> anyhow::Result<()> {
             parameters,
             twin,
         } => {
-            let schema = tool::schema(&client, &name).await?;
-            let parameters = pairs::parameters(&parameters, schema.as_ref())?;
+            let parameters = tool::call_parameters(&client, &name, &parameters).await?;
             (
                 twin,
                 "call_tool",

@@ -6,13 +6,16 @@ use clap::Args;
 use pagi_api::goal::{GoalRequest, GoalStatus, Interaction, Plan, PlanRequest, Step};
 use serde::Deserialize;
 
-use super::{CliError, Context, context, select::TwinArg};
+use super::{
+    CliError, Context, context,
+    select::{OptionalTwinArg, TwinArg},
+};
 use crate::{
     client::{SseStream, encode, event_data},
     render,
 };
 
-/// `pagi ask` and `pagi plan`.
+/// `pagi ask`.
 #[derive(Debug, Args)]
 pub struct AskArgs {
     #[command(flatten)]
@@ -22,17 +25,26 @@ pub struct AskArgs {
     goal: Vec<String>,
 }
 
-impl AskArgs {
-    fn goal(&self) -> Result<String, CliError> {
-        let goal = self.goal.join(" ");
-        if goal.trim().is_empty() {
-            return Err(CliError::usage(
-                "the goal is empty",
-                "say what to reach, in quotes",
-            ));
-        }
-        Ok(goal)
+/// `pagi plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    twin: OptionalTwinArg,
+    /// What to reach
+    #[arg(required = true)]
+    goal: Vec<String>,
+}
+
+/// The goal that the words of the command line make.
+fn whole(words: &[String]) -> Result<String, CliError> {
+    let goal = words.join(" ");
+    if goal.trim().is_empty() {
+        return Err(CliError::usage(
+            "the goal is empty",
+            "say what to reach, in quotes",
+        ));
     }
+    Ok(goal)
 }
 
 /// The data of a `text` event.
@@ -43,7 +55,7 @@ struct Text {
 
 /// Runs a goal: shows its steps as they end, then its output.
 pub async fn ask(args: AskArgs, ctx: &Context) -> anyhow::Result<()> {
-    let goal = args.goal()?;
+    let goal = whole(&args.goal)?;
     let client = ctx.client()?;
     let twin = args.twin.resolve(&client).await?;
     let path = format!("/interact/{}", encode(&twin.twin_id));
@@ -179,10 +191,10 @@ fn ending(outcome: &Interaction, quiet: bool) -> String {
 }
 
 /// Shows the calls a goal would take.
-pub async fn plan(args: AskArgs, ctx: &Context) -> anyhow::Result<()> {
-    let goal = args.goal()?;
+pub async fn plan(args: PlanArgs, ctx: &Context) -> anyhow::Result<()> {
+    let goal = whole(&args.goal)?;
     let client = ctx.client()?;
-    let twin_id = args.twin.resolve_if_named(&client).await?;
+    let twin_id = args.twin.resolve(&client).await?;
     let plan: Plan = client.post("/plan", &PlanRequest { twin_id, goal }).await?;
     ctx.show(&plan, || plan_text(&plan))
 }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::{CliError, GlobalArgs, OutputClosed};
 use crate::client::Client;
 
-/// The global options, resolved.
-#[derive(Clone, Debug)]
+/// The global options, resolved. It holds the token, so it has no `Debug`.
+#[derive(Clone)]
 pub struct Context {
     /// One JSON document on stdout instead of text for a person.
     pub json: bool,

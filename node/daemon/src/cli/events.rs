@@ -6,7 +6,7 @@ use pagi_messages::EventType;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::{CliError, Context, select::TwinArg};
+use super::{CliError, Context, select::OptionalTwinArg};
 use crate::{
     client::{Client, encode, event_data},
     render::{self, Table},
@@ -39,7 +39,7 @@ pub struct EventsArgs {
     )]
     limit: usize,
     #[command(flatten)]
-    twin: TwinArg,
+    twin: OptionalTwinArg,
 }
 
 /// `pagi audit`.
@@ -62,7 +62,7 @@ struct EventPage {
 /// Shows or follows the event log.
 pub async fn events(args: EventsArgs, ctx: &Context) -> anyhow::Result<()> {
     let client = ctx.client()?;
-    let twin_id = args.twin.resolve_if_named(&client).await?;
+    let twin_id = args.twin.resolve(&client).await?;
     let mut filter = String::new();
     let parts = [
         (

@@ -31,7 +31,9 @@ pub async fn mo(command: MoCommand, ctx: &Context) -> anyhow::Result<()> {
         let election: Vec<(String, String)> = match &view.election {
             Value::Object(map) => map
                 .iter()
+                .filter(|(key, _)| !["mo", "term", "certificate"].contains(&key.as_str()))
                 .map(|(key, value)| (render::clean_line(key), list(value)))
+                .filter(|(_, text)| !text.is_empty())
                 .collect(),
             Value::Null => Vec::new(),
             other => vec![("election".to_owned(), render::value(other))],

@@ -113,7 +113,7 @@ enum Command {
     /// Give a twin a goal; print its steps and its answer
     Ask(ask::AskArgs),
     /// Show the tool calls a goal would take, without making them
-    Plan(ask::AskArgs),
+    Plan(ask::PlanArgs),
     /// Make, list, show and change twins
     #[command(subcommand)]
     Twin(twin::TwinCommand),

@@ -93,9 +93,9 @@ fn verified(check: &PlaybookCheck, ctx: &Context) -> anyhow::Result<()> {
         if check.valid {
             let head = render::clean_line(&check.head);
             format!(
-                "{} {} revisions, head {head}",
+                "{} {}, head {head}",
                 render::good("valid:"),
-                check.revisions
+                render::count(check.revisions, "revision")
             )
         } else {
             format!(

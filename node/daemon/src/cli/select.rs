@@ -16,7 +16,7 @@ pub struct TwinArg {
     /// The twin: its id or the first letters of it, its DID or its name [default: the only twin,
     /// or the oldest active one]
     #[arg(long = "twin", value_name = "ID")]
-    pub wanted: Option<String>,
+    wanted: Option<String>,
 }
 
 impl TwinArg {
@@ -27,12 +27,22 @@ impl TwinArg {
     pub async fn resolve(&self, client: &Client) -> Result<Twin, CliError> {
         find(client, self.wanted.as_deref()).await
     }
+}
 
-    /// The id of the twin that was named, if one was named.
+/// `--twin ID` of a command that can do without one.
+#[derive(Clone, Debug, Default, Args)]
+pub struct OptionalTwinArg {
+    /// Only for or about this twin: its id or the first letters of it, its DID or its name
+    #[arg(long = "twin", value_name = "ID")]
+    wanted: Option<String>,
+}
+
+impl OptionalTwinArg {
+    /// The id of the twin that is named, if one is.
     ///
     /// # Errors
     /// As [`TwinArg::resolve`].
-    pub async fn resolve_if_named(&self, client: &Client) -> Result<Option<String>, CliError> {
+    pub async fn resolve(&self, client: &Client) -> Result<Option<String>, CliError> {
         match &self.wanted {
             None => Ok(None),
             Some(wanted) => Ok(Some(find(client, Some(wanted)).await?.twin_id)),

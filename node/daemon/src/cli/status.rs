@@ -29,7 +29,6 @@ pub async fn status(ctx: &Context) -> anyhow::Result<()> {
 fn glance(node: &NodeInfo, swarm: &SwarmView, mo: &MoView) -> String {
     let line = render::clean_line;
     let listen: Vec<String> = node.listen.iter().map(|addr| line(addr)).collect();
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     render::fields(&[
         ("node", render::bold(&line(&node.peer_id))),
         ("did", line(&node.did)),
@@ -46,9 +45,9 @@ fn glance(node: &NodeInfo, swarm: &SwarmView, mo: &MoView) -> String {
             format!(
                 "{}: {} heard lately, {} connected, {}",
                 line(&swarm.name),
-                count(swarm.nodes.len(), "node"),
-                count(node.peers, "peer"),
-                count(swarm.twins.len(), "known twin"),
+                render::count(swarm.nodes.len(), "node"),
+                render::count(node.peers, "peer"),
+                render::count(swarm.twins.len(), "known twin"),
             ),
         ),
         ("MO", mo::summary(mo)),
@@ -57,8 +56,8 @@ fn glance(node: &NodeInfo, swarm: &SwarmView, mo: &MoView) -> String {
             "here",
             format!(
                 "{}, {}",
-                count(node.twins, "twin"),
-                count(node.tools, "tool")
+                render::count(node.twins, "twin"),
+                render::count(node.tools, "tool")
             ),
         ),
         ("inference", line(&node.inference)),

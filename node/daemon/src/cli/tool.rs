@@ -6,7 +6,12 @@ use clap::{Args, Subcommand};
 use pagi_api::tools::{AllowTool, ExecuteTool, RegisterTool, Tool, ToolDefinition, ToolResult};
 use serde_json::{Value, json};
 
-use super::{CliError, Context, context::read_input, pairs, select::TwinArg};
+use super::{
+    CliError, Context,
+    context::read_input,
+    pairs,
+    select::{OptionalTwinArg, TwinArg},
+};
 use crate::{
     client::{Client, encode},
     render::{self, Table},
@@ -18,7 +23,7 @@ pub enum ToolCommand {
     /// List the tools of this node, or with --twin those a twin knows and whether it may call them
     List {
         #[command(flatten)]
-        twin: TwinArg,
+        twin: OptionalTwinArg,
     },
     /// Call a tool, as its user or with --twin as a twin
     Call {
@@ -28,7 +33,7 @@ pub enum ToolCommand {
         #[arg(value_name = "KEY=VALUE|JSON")]
         parameters: Vec<String>,
         #[command(flatten)]
-        twin: TwinArg,
+        twin: OptionalTwinArg,
     },
     /// Register a tool, for every twin or with --twin for one
     Register(RegisterArgs),
@@ -72,7 +77,7 @@ pub struct RegisterArgs {
     #[arg(long)]
     idempotent: bool,
     #[command(flatten)]
-    twin: TwinArg,
+    twin: OptionalTwinArg,
 }
 
 fn json_text(text: &str) -> Result<Value, serde_json::Error> {
@@ -84,7 +89,7 @@ pub async fn tool(command: ToolCommand, ctx: &Context) -> anyhow::Result<()> {
     let client = ctx.client()?;
     match command {
         ToolCommand::List { twin } => {
-            let path = match twin.resolve_if_named(&client).await? {
+            let path = match twin.resolve(&client).await? {
                 None => "/tools".to_owned(),
                 Some(id) => format!("/tools/{}", encode(&id)),
             };
@@ -96,9 +101,8 @@ pub async fn tool(command: ToolCommand, ctx: &Context) -> anyhow::Result<()> {
             parameters,
             twin,
         } => {
-            let schema = schema(&client, &name).await?;
-            let parameters = pairs::parameters(&parameters, schema.as_ref())?;
-            let twin_id = twin.resolve_if_named(&client).await?;
+            let parameters = call_parameters(&client, &name, &parameters).await?;
+            let twin_id = twin.resolve(&client).await?;
             let path = format!("/execute/{}", encode(&name));
             let body = ExecuteTool {
                 twin_id,
@@ -109,7 +113,7 @@ pub async fn tool(command: ToolCommand, ctx: &Context) -> anyhow::Result<()> {
         }
         ToolCommand::Register(args) => {
             let mut request = definition(&args)?;
-            if let Some(id) = args.twin.resolve_if_named(&client).await? {
+            if let Some(id) = args.twin.resolve(&client).await? {
                 request.twin_id = Some(id);
             }
             let tool: Tool = client.post("/register_tool", &request).await?;
@@ -142,14 +146,20 @@ pub async fn tool(command: ToolCommand, ctx: &Context) -> anyhow::Result<()> {
     }
 }
 
-/// The parameter schema of the tool `name`, if the node lists such a tool.
+/// The parameters of a call of the tool `name`, read with its schema if the node lists the tool.
 ///
 /// # Errors
-/// [`CliError`] when the node does not answer.
-pub async fn schema(client: &Client, name: &str) -> Result<Option<Value>, CliError> {
+/// [`CliError`] when the arguments are no parameters, or the node does not answer.
+pub async fn call_parameters(
+    client: &Client,
+    name: &str,
+    args: &[String],
+) -> Result<Value, CliError> {
+    // Bad usage is told before anything is asked of the node.
+    pairs::parameters(args, None)?;
     let tools: Vec<Tool> = client.get("/tools").await?;
-    let found = tools.into_iter().find(|tool| tool.definition.name == name);
-    Ok(found.map(|tool| tool.definition.parameters))
+    let found = tools.iter().find(|tool| tool.definition.name == name);
+    pairs::parameters(args, found.map(|tool| &tool.definition.parameters))
 }
 
 /// A tool's result for a person: text as it is, anything else as indented JSON.

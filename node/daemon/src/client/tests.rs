@@ -302,9 +302,7 @@ fn a_problem_event_is_the_failure_it_carries() {
     let error = event_data::<Value>(&event(&problem.to_string())).unwrap_err();
     assert_eq!((error.cause.as_str(), error.status), ("busy", Some(503)));
     assert_eq!(
-        event_data::<Value>(&event("\"stopped\""))
-            .unwrap_err()
-            .cause,
+        event_data::<Value>(&event("stopped")).unwrap_err().cause,
         "stopped"
     );
 }

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use cid::Cid;
 use futures::StreamExt;
 use pagi_api::{
     ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, goal::*, swarm::*,
@@ -15,16 +14,18 @@ use pagi_messages::{
     content::{DAG_CBOR, from_dag_cbor, to_dag_cbor},
     event::{from_unix_ms, rfc3339},
 };
-use pagi_playbook::{Artifact, Revision, block};
-use pagi_store::{ArtifactRecord, AuditRecord, Store, StoreError};
+use pagi_store::{AuditRecord, Store};
 use pagi_swarm::{Swarm, SwarmError};
-use pagi_twin::{
-    InferError, Mind, TwinError, actuator::ActError, event_now, inference::Engine, now_ms, now_text,
-    ports::Tools,
-};
+use pagi_twin::{InferError, Mind, event_now, inference::Engine, now_ms, now_text, ports::Tools};
 use serde_json::{Value, json};
 
-use super::gateway::{Gateway, api_error};
+use super::{
+    gateway::{Gateway, api_error},
+    views::{
+        Ipld, artifact_view, filter, hive_error, internal, ipld_json, logged, parse_cid,
+        store_error, summary, swarm_error, twin_error,
+    },
+};
 
 /// Time to fetch a document for a user.
 const FETCH_TIME: std::time::Duration = std::time::Duration::from_secs(30);
@@ -41,72 +42,11 @@ pub struct PagiNode {
     started: Instant,
 }
 
-fn internal(error: impl std::fmt::Display) -> ApiError {
-    ApiError::Internal(error.to_string())
-}
-
-fn store_error(error: StoreError) -> ApiError {
-    match error {
-        StoreError::Closed | StoreError::Interrupted => {
-            ApiError::Unavailable("the node is shutting down".to_owned())
-        }
-        other => internal(other),
-    }
-}
-
-fn twin_error(error: TwinError) -> ApiError {
-    match error {
-        TwinError::UnknownTwin(id) => ApiError::NotFound { what: "twin", id },
-        TwinError::Invalid(detail) => ApiError::invalid(detail),
-        TwinError::Store(error) => store_error(error),
-        TwinError::Act(error) => match error {
-            ActError::NotAllowed(_) => ApiError::Forbidden(error.to_string()),
-            ActError::NoDesktop(_) => ApiError::Unavailable(error.to_string()),
-            ActError::Io { .. } => internal(error),
-            ActError::Unknown(_) | ActError::Parameters(_) | ActError::Path(_) => {
-                ApiError::invalid(error.to_string())
-            }
-        },
-        other => internal(other),
-    }
-}
-
-fn hive_error(error: HiveError) -> ApiError {
-    match error {
-        HiveError::Closed => ApiError::Unavailable(error.to_string()),
-        HiveError::Refused(_) => ApiError::Forbidden(error.to_string()),
-        HiveError::Store(error) => store_error(error),
-        other => internal(other),
-    }
-}
-
-fn swarm_error(error: SwarmError) -> ApiError {
-    ApiError::Unavailable(error.to_string())
-}
-
-fn parse_cid(text: &str) -> Result<Cid, ApiError> {
-    text.parse().map_err(|_| {
-        ApiError::Malformed(format!(
-            "`{}` is not a CID (bafy…)",
-            text.chars().take(80).collect::<String>()
-        ))
-    })
-}
-
-fn logged(event: pagi_store::LoggedEvent) -> LoggedEvent {
-    LoggedEvent { seq: event.seq, event: event.event }
-}
-
-fn filter(filter: EventFilter) -> pagi_store::EventFilter {
-    pagi_store::EventFilter {
-        event_type: filter.event_type,
-        twin_id: filter.twin_id,
-        source: filter.source,
-    }
-}
-
 impl PagiNode {
-    #[allow(clippy::too_many_arguments, reason = "one argument per room that is joined")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one argument per room that is joined"
+    )]
     pub(super) fn new(
         identity: SigningIdentity,
         swarm_name: String,
@@ -117,7 +57,16 @@ impl PagiNode {
         gateway: Arc<Gateway>,
         started: Instant,
     ) -> Self {
-        Self { identity, swarm_name, store, swarm, hive, mind, gateway, started }
+        Self {
+            identity,
+            swarm_name,
+            store,
+            swarm,
+            hive,
+            mind,
+            gateway,
+            started,
+        }
     }
 
     /// Tells the hive which twins live here, so that it announces them.
@@ -187,26 +136,77 @@ impl Node for PagiNode {
         let snapshot = self.hive.playbook();
         let mut text = String::new();
         let mut put = |name: &str, kind: &str, help: &str, value: f64| {
-            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"));
+            text.push_str(&format!(
+                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
+            ));
         };
-        put("pagi_uptime_seconds", "gauge", "Time since start.", self.started.elapsed().as_secs_f64());
-        put("pagi_twins", "gauge", "Twins on this node.",
-            self.store.list_twins().map_err(store_error)?.len() as f64);
-        put("pagi_tools", "gauge", "Tools registered.", self.gateway.host().list().len() as f64);
-        put("pagi_nodes_known", "gauge", "Other nodes heard lately.", self.hive.nodes().len() as f64);
-        put("pagi_twins_known", "gauge", "Twins of other nodes heard lately.",
-            self.hive.known_twins().len() as f64);
-        put("pagi_event_log_last_seq", "counter", "Sequence number of the newest event.",
-            self.store.last_event_seq().map_err(store_error)? as f64);
-        put("pagi_playbook_revisions", "gauge", "Playbook revisions held.", snapshot.revisions as f64);
-        put("pagi_playbook_heads", "gauge", "Playbook heads; more than 1 is a fork to be joined.",
-            snapshot.heads.len() as f64);
+        put(
+            "pagi_uptime_seconds",
+            "gauge",
+            "Time since start.",
+            self.started.elapsed().as_secs_f64(),
+        );
+        put(
+            "pagi_twins",
+            "gauge",
+            "Twins on this node.",
+            self.store.list_twins().map_err(store_error)?.len() as f64,
+        );
+        put(
+            "pagi_tools",
+            "gauge",
+            "Tools registered.",
+            self.gateway.host().list().len() as f64,
+        );
+        put(
+            "pagi_nodes_known",
+            "gauge",
+            "Other nodes heard lately.",
+            self.hive.nodes().len() as f64,
+        );
+        put(
+            "pagi_twins_known",
+            "gauge",
+            "Twins of other nodes heard lately.",
+            self.hive.known_twins().len() as f64,
+        );
+        put(
+            "pagi_event_log_last_seq",
+            "counter",
+            "Sequence number of the newest event.",
+            self.store.last_event_seq().map_err(store_error)? as f64,
+        );
+        put(
+            "pagi_playbook_revisions",
+            "gauge",
+            "Playbook revisions held.",
+            snapshot.revisions as f64,
+        );
+        put(
+            "pagi_playbook_heads",
+            "gauge",
+            "Playbook heads; more than 1 is a fork to be joined.",
+            snapshot.heads.len() as f64,
+        );
         let term = self.hive.office().map_or(0, |office| office.term);
-        put("pagi_mo_term", "gauge", "Term of the MO in office; 0 without one.", term as f64);
+        put(
+            "pagi_mo_term",
+            "gauge",
+            "Term of the MO in office; 0 without one.",
+            term as f64,
+        );
         for (name, value) in stats.as_object().into_iter().flatten() {
-            let kind = if name == "connected" { "gauge" } else { "counter" };
-            put(&format!("pagi_swarm_{name}"), kind, "See the swarm statistics.",
-                value.as_f64().unwrap_or(0.0));
+            let kind = if name == "connected" {
+                "gauge"
+            } else {
+                "counter"
+            };
+            put(
+                &format!("pagi_swarm_{name}"),
+                kind,
+                "See the swarm statistics.",
+                value.as_f64().unwrap_or(0.0),
+            );
         }
         Ok(text)
     }
@@ -230,13 +230,20 @@ impl Node for PagiNode {
     }
 
     async fn patch_state(&self, twin_id: &str, patch: Value) -> Result<Twin, ApiError> {
-        let twin = self.mind.patch_state(twin_id, patch).await.map_err(twin_error)?;
+        let twin = self
+            .mind
+            .patch_state(twin_id, patch)
+            .await
+            .map_err(twin_error)?;
         self.announce_twins().await?;
         Ok(twin)
     }
 
     async fn append_memory(&self, twin_id: &str, entry: AppendMemory) -> Result<Memory, ApiError> {
-        self.mind.append_memory(twin_id, entry).await.map_err(twin_error)
+        self.mind
+            .append_memory(twin_id, entry)
+            .await
+            .map_err(twin_error)
     }
 
     async fn memories(&self, twin_id: &str, limit: Option<usize>) -> Result<Vec<Memory>, ApiError> {
@@ -249,7 +256,9 @@ impl Node for PagiNode {
         query: &str,
         limit: usize,
     ) -> Result<Vec<Memory>, ApiError> {
-        self.mind.search_memory(twin_id, query, limit).map_err(twin_error)
+        self.mind
+            .search_memory(twin_id, query, limit)
+            .map_err(twin_error)
     }
 
     async fn emotion(&self, twin_id: &str) -> Result<Emotion, ApiError> {
@@ -257,7 +266,10 @@ impl Node for PagiNode {
     }
 
     async fn set_emotion(&self, twin_id: &str, emotion: SetEmotion) -> Result<Emotion, ApiError> {
-        self.mind.set_emotion(twin_id, emotion).await.map_err(twin_error)
+        self.mind
+            .set_emotion(twin_id, emotion)
+            .await
+            .map_err(twin_error)
     }
 
     async fn act(&self, request: ActRequest) -> Result<ActOutcome, ApiError> {
@@ -269,7 +281,10 @@ impl Node for PagiNode {
         request: BuildContext,
         emotional: bool,
     ) -> Result<BuiltContext, ApiError> {
-        self.mind.build_context(request, emotional).await.map_err(twin_error)
+        self.mind
+            .build_context(request, emotional)
+            .await
+            .map_err(twin_error)
     }
 
     async fn infer(&self, request: InferRequest) -> Result<InferResponse, ApiError> {
@@ -285,7 +300,10 @@ impl Node for PagiNode {
         request: GoalRequest,
         progress: Option<ProgressSink>,
     ) -> Result<Interaction, ApiError> {
-        self.mind.interact(twin_id, request, progress).await.map_err(twin_error)
+        self.mind
+            .interact(twin_id, request, progress)
+            .await
+            .map_err(twin_error)
     }
 
     async fn plan(&self, request: PlanRequest) -> Result<Plan, ApiError> {
@@ -315,7 +333,10 @@ impl Node for PagiNode {
         let start = Instant::now();
         // The twin whose key signs may be named in the parameters alone, as the prototype did.
         let twin_id = request.twin_id.as_deref();
-        let result = self.gateway.execute(name, twin_id, request.parameters.clone()).await;
+        let result = self
+            .gateway
+            .execute(name, twin_id, request.parameters.clone())
+            .await;
         let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (verdict, action) = match &result {
             Ok(_) => ("ok", "tool_call"),
@@ -364,8 +385,10 @@ impl Node for PagiNode {
     }
 
     async fn publish(&self, request: PublishEvent) -> Result<LoggedEvent, ApiError> {
-        let kind: EventType =
-            request.event_type.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+        let kind: EventType = request
+            .event_type
+            .parse()
+            .map_err(|error| ApiError::invalid(format!("{error}")))?;
         let source = request.source.as_deref().unwrap_or("api");
         if source.is_empty() || source.len() > 64 {
             return Err(ApiError::invalid("source is a name of 1 to 64 characters"));
@@ -373,7 +396,11 @@ impl Node for PagiNode {
         let mut event: Event = event_now(kind, source, request.payload);
         event.twin_id = request.twin_id;
         event.subject = request.subject;
-        let seq = self.store.append_event(event.clone()).await.map_err(store_error)?;
+        let seq = self
+            .store
+            .append_event(event.clone())
+            .await
+            .map_err(store_error)?;
         Ok(LoggedEvent { seq, event })
     }
 
@@ -383,7 +410,10 @@ impl Node for PagiNode {
         limit: usize,
         wanted: EventFilter,
     ) -> Result<Vec<LoggedEvent>, ApiError> {
-        let events = self.store.events_after(after, limit, &filter(wanted)).map_err(store_error)?;
+        let events = self
+            .store
+            .events_after(after, limit, &filter(wanted))
+            .map_err(store_error)?;
         Ok(events.into_iter().map(logged).collect())
     }
 
@@ -424,8 +454,12 @@ impl Node for PagiNode {
     }
 
     async fn swarm(&self) -> Result<SwarmView, ApiError> {
-        let mut nodes: Vec<String> =
-            self.hive.nodes().into_iter().map(|did| did.to_string()).collect();
+        let mut nodes: Vec<String> = self
+            .hive
+            .nodes()
+            .into_iter()
+            .map(|did| did.to_string())
+            .collect();
         nodes.push(self.identity.did().to_string());
         nodes.sort();
         let mut twins = Vec::new();
@@ -466,7 +500,9 @@ impl Node for PagiNode {
         Ok(peers
             .into_iter()
             .map(|peer| Peer {
-                did: Did::from_peer_id(&peer.peer_id).ok().map(|did| did.to_string()),
+                did: Did::from_peer_id(&peer.peer_id)
+                    .ok()
+                    .map(|did| did.to_string()),
                 peer_id: peer.peer_id,
                 addrs: peer.addrs,
                 agent: peer.agent,
@@ -480,7 +516,11 @@ impl Node for PagiNode {
         let snapshot = self.hive.playbook();
         Ok(PlaybookView {
             head: snapshot.head.to_string(),
-            heads: snapshot.heads.iter().map(ToString::to_string).collect(),
+            heads: if snapshot.heads.is_empty() {
+                vec![snapshot.head.to_string()]
+            } else {
+                snapshot.heads.iter().map(ToString::to_string).collect()
+            },
             genesis: snapshot.genesis.to_string(),
             revisions: snapshot.revisions,
             document: snapshot.state.document(),
@@ -500,7 +540,11 @@ impl Node for PagiNode {
                     author: revision.author().to_string(),
                     term: body.term,
                     lamport: body.lamport,
-                    merged: body.merged.iter().map(|merged| merged.artifact.to_string()).collect(),
+                    merged: body
+                        .merged
+                        .iter()
+                        .map(|merged| merged.artifact.to_string())
+                        .collect(),
                     summary: summary(body),
                     ts: rfc3339(from_unix_ms(body.timestamp)),
                 }
@@ -535,7 +579,10 @@ impl Node for PagiNode {
     async fn artifact(&self, cid: &str) -> Result<ArtifactView, ApiError> {
         let cid = parse_cid(cid)?.to_string();
         let record = self.store.get_artifact(&cid).map_err(store_error)?;
-        artifact_view(record.ok_or(ApiError::NotFound { what: "artifact", id: cid })?)
+        artifact_view(record.ok_or(ApiError::NotFound {
+            what: "artifact",
+            id: cid,
+        })?)
     }
 
     async fn mo(&self) -> Result<MoView, ApiError> {
@@ -553,22 +600,35 @@ impl Node for PagiNode {
     }
 
     async fn step_down(&self) -> Result<MoView, ApiError> {
-        if self.hive.office().is_none_or(|office| office.mo != *self.identity.did()) {
+        if self
+            .hive
+            .office()
+            .is_none_or(|office| office.mo != *self.identity.did())
+        {
             return Err(ApiError::Conflict("this node is not the MO".to_owned()));
         }
         self.hive.step_down().await.map_err(hive_error)?;
         let mut office = self.hive.watch_office();
         let me = self.identity.did().clone();
-        let gone = office
-            .wait_for(|office| office.as_ref().is_none_or(|office| office.mo != me));
+        let gone = office.wait_for(|office| office.as_ref().is_none_or(|office| office.mo != me));
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), gone).await;
-        self.log_audit("user", "stepped_down", "done", json!({"node": self.identity.did()})).await;
+        self.log_audit(
+            "user",
+            "stepped_down",
+            "done",
+            json!({"node": self.identity.did()}),
+        )
+        .await;
         self.mo().await
     }
 
     async fn put_document(&self, document: Value) -> Result<String, ApiError> {
         let bytes = to_dag_cbor(&document).map_err(|error| ApiError::invalid(error.to_string()))?;
-        let cid = self.swarm.put_block(bytes, true).await.map_err(swarm_error)?;
+        let cid = self
+            .swarm
+            .put_block(bytes, true)
+            .await
+            .map_err(swarm_error)?;
         if let Err(error) = self.swarm.provide(&cid).await {
             tracing::debug!(%cid, %error, "the document was not announced in the DHT");
         }
@@ -578,73 +638,20 @@ impl Node for PagiNode {
     async fn get_document(&self, cid: &str) -> Result<Value, ApiError> {
         let cid = parse_cid(cid)?;
         if cid.codec() != DAG_CBOR {
-            return Err(ApiError::invalid("only DAG-CBOR documents can be shown (bafyrei…)"));
+            return Err(ApiError::invalid(
+                "only DAG-CBOR documents can be shown (bafyrei…)",
+            ));
         }
-        let bytes = self.swarm.get_block(&cid, &[], FETCH_TIME).await.map_err(|error| match error {
-            SwarmError::Timeout { .. } => ApiError::Timeout(error.to_string()),
-            other => swarm_error(other),
-        })?;
-        let document: Ipld = from_dag_cbor(&bytes).map_err(|error| ApiError::invalid(error.to_string()))?;
+        let bytes =
+            self.swarm
+                .get_block(&cid, &[], FETCH_TIME)
+                .await
+                .map_err(|error| match error {
+                    SwarmError::Timeout => ApiError::Timeout(error.to_string()),
+                    other => swarm_error(other),
+                })?;
+        let document: Ipld =
+            from_dag_cbor(&bytes).map_err(|error| ApiError::invalid(error.to_string()))?;
         Ok(ipld_json(document))
     }
-}
-
-type Ipld = ipld_core::ipld::Ipld;
-
-/// IPLD as JSON: links as `{"/": CID}` and bytes as `{"/": {"bytes": base64}}` (DAG-JSON).
-fn ipld_json(value: Ipld) -> Value {
-    match value {
-        Ipld::Null => Value::Null,
-        Ipld::Bool(value) => json!(value),
-        Ipld::Integer(value) => i64::try_from(value)
-            .map(|value| json!(value))
-            .or_else(|_| u64::try_from(value).map(|value| json!(value)))
-            .unwrap_or_else(|_| json!(value.to_string())),
-        Ipld::Float(value) => json!(value),
-        Ipld::String(value) => json!(value),
-        Ipld::Bytes(value) => {
-            let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, value);
-            json!({"/": {"bytes": text}})
-        }
-        Ipld::List(items) => items.into_iter().map(ipld_json).collect(),
-        Ipld::Map(items) => {
-            items.into_iter().map(|(key, value)| (key, ipld_json(value))).collect()
-        }
-        Ipld::Link(cid) => json!({"/": cid.to_string()}),
-    }
-}
-
-/// What a revision changed, in words.
-fn summary(revision: &Revision) -> String {
-    if revision.merged.is_empty() {
-        return format!("joins {} heads", revision.parents.len());
-    }
-    let mut parts = Vec::new();
-    let mut count = |n: usize, what: &str| {
-        if n > 0 {
-            parts.push(format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
-        }
-    };
-    let deltas = || revision.merged.iter().map(|merged| &merged.delta);
-    count(deltas().map(|delta| delta.cases.len()).sum(), "case");
-    count(deltas().map(|delta| delta.bullets.len()).sum(), "bullet");
-    count(deltas().map(|delta| delta.counts.len()).sum(), "count");
-    count(deltas().map(|delta| delta.set.len()).sum(), "setting");
-    parts.join(", ")
-}
-
-fn artifact_view(record: ArtifactRecord) -> Result<ArtifactView, ApiError> {
-    let cid = parse_cid(&record.cid)?;
-    let artifact = block::open::<Artifact>(&cid, &record.bytes).map_err(internal)?;
-    let body = artifact.body();
-    Ok(ArtifactView {
-        cid: record.cid,
-        author: record.author,
-        status: record.status,
-        reason: record.reason,
-        base: body.base.to_string(),
-        critique: body.critique.clone(),
-        delta: serde_json::to_value(&body.delta).map_err(internal)?,
-        ts: record.ts,
-    })
 }

@@ -7,9 +7,7 @@ use pagi_api::{
     ApiError, Violation,
     tools::{AllowTool, Plugin, RegisterTool, Tool, ToolDefinition},
 };
-use pagi_plugin_host::{
-    Annotations, Caller, Discovery, ToolError, ToolHost, ToolSource, ToolSpec,
-};
+use pagi_plugin_host::{Annotations, Caller, Discovery, ToolError, ToolHost, ToolSource, ToolSpec};
 use pagi_policy::{Egress, Grant, ToolFacts, check_url, decide};
 use pagi_store::{AuditRecord, Batch, Store, StoreError, ToolRecord};
 use pagi_twin::{
@@ -46,7 +44,9 @@ impl Gateway {
     /// [`ToolError`] where a built-in tool cannot be registered.
     pub async fn open(host: ToolHost, store: Store, config: &Config) -> Result<Self, ToolError> {
         pagi_builtin_tools::register_all(&host)?;
-        let records = store.list_tools().map_err(|error| ToolError::failed(error.to_string()))?;
+        let records = store
+            .list_tools()
+            .map_err(|error| ToolError::failed(error.to_string()))?;
         for record in records {
             let spec: ToolSpec = match serde_json::from_value(record.spec) {
                 Ok(spec) => spec,
@@ -81,7 +81,11 @@ impl Gateway {
         let Some(dir) = &self.scan else { return };
         let found = self.host.discover(dir).await;
         for plugin in &found.loaded {
-            tracing::info!(plugin = plugin.name, tools = plugin.tools.len(), "plugin loaded");
+            tracing::info!(
+                plugin = plugin.name,
+                tools = plugin.tools.len(),
+                "plugin loaded"
+            );
         }
         for plugin in &found.failed {
             tracing::warn!(dir = %plugin.dir.display(), error = %plugin.error, "plugin not loaded");
@@ -181,9 +185,10 @@ impl Gateway {
     fn require_twin(&self, twin_id: &str) -> Result<(), ApiError> {
         match self.store.get_twin(twin_id) {
             Ok(Some(_)) => Ok(()),
-            Ok(None) => {
-                Err(ApiError::NotFound { what: "twin", id: twin_id.chars().take(64).collect() })
-            }
+            Ok(None) => Err(ApiError::NotFound {
+                what: "twin",
+                id: twin_id.chars().take(64).collect(),
+            }),
             Err(error) => Err(ApiError::Internal(error.to_string())),
         }
     }
@@ -225,13 +230,21 @@ impl Gateway {
         let spec = self
             .host
             .get(real_name(&request.name))
-            .ok_or_else(|| ApiError::NotFound { what: "tool", id: request.name.clone() })?;
+            .ok_or_else(|| ApiError::NotFound {
+                what: "tool",
+                id: request.name.clone(),
+            })?;
         let verdict = if request.allowed { "allowed" } else { "denied" };
         let audit = AuditRecord::new(now_text(), "user", "grant_changed", verdict)
             .about(&spec.name)
             .with_detail(json!({"twin_id": twin_id}));
-        let batch = Batch::new().allow(twin_id, &spec.name, request.allowed).audit(audit);
-        self.store.write(batch).await.map_err(|error| ApiError::Internal(error.to_string()))?;
+        let batch = Batch::new()
+            .allow(twin_id, &spec.name, request.allowed)
+            .audit(audit);
+        self.store
+            .write(batch)
+            .await
+            .map_err(|error| ApiError::Internal(error.to_string()))?;
         let grant = self
             .grant(&spec, Some(twin_id))
             .map_err(|error| ApiError::Internal(error.to_string()))?;
@@ -249,19 +262,29 @@ impl Gateway {
         parameters: Value,
     ) -> Result<Value, ToolError> {
         let name = real_name(name);
-        let spec =
-            self.host.get(name).ok_or_else(|| ToolError::Unknown { name: clip(name) })?;
-        let grant =
-            self.grant(&spec, twin_id).map_err(|error| ToolError::failed(error.to_string()))?;
+        let spec = self
+            .host
+            .get(name)
+            .ok_or_else(|| ToolError::Unknown { name: clip(name) })?;
+        let grant = self
+            .grant(&spec, twin_id)
+            .map_err(|error| ToolError::failed(error.to_string()))?;
         if let Grant::Denied { why } = grant {
             return Err(ToolError::Denied { reason: why });
         }
         if spec.plugin_url.starts_with("http") {
-            check_url(&spec.plugin_url, &self.egress)
-                .map_err(|refusal| ToolError::Denied { reason: refusal.to_string() })?;
+            check_url(&spec.plugin_url, &self.egress).map_err(|refusal| ToolError::Denied {
+                reason: refusal.to_string(),
+            })?;
         }
-        let caller = Caller { twin_id: twin_id.map(str::to_owned) };
-        let parameters = if parameters.is_null() { json!({}) } else { parameters };
+        let caller = Caller {
+            twin_id: twin_id.map(str::to_owned),
+        };
+        let parameters = if parameters.is_null() {
+            json!({})
+        } else {
+            parameters
+        };
         self.host.execute(name, &caller, parameters).await
     }
 }
@@ -274,7 +297,8 @@ impl Tools for Gateway {
             .list()
             .into_iter()
             .filter(|spec| {
-                self.grant(spec, twin_id).is_ok_and(|grant| grant.is_allowed())
+                self.grant(spec, twin_id)
+                    .is_ok_and(|grant| grant.is_allowed())
             })
             .map(|spec| ToolInfo {
                 name: spec.name,
@@ -293,18 +317,24 @@ impl Tools for Gateway {
     ) -> Result<Value, CallFailure> {
         self.execute(name, Some(twin_id), parameters)
             .await
-            .map_err(|error| CallFailure { kind: error.kind().into(), message: error.to_string() })
+            .map_err(|error| CallFailure {
+                kind: error.kind().into(),
+                message: error.to_string(),
+            })
     }
 
     fn leaves_node(&self, name: &str) -> bool {
-        self.host.get(real_name(name)).is_some_and(|spec| {
-            spec.plugin_url.starts_with("http") || spec.annotations.open_world
-        })
+        self.host
+            .get(real_name(name))
+            .is_some_and(|spec| spec.plugin_url.starts_with("http") || spec.annotations.open_world)
     }
 }
 
 fn real_name(name: &str) -> &str {
-    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, real)| real)
+    ALIASES
+        .iter()
+        .find(|(alias, _)| *alias == name)
+        .map_or(name, |(_, real)| real)
 }
 
 fn clip(text: &str) -> String {
@@ -335,7 +365,10 @@ fn view(spec: ToolSpec, allowed: Option<bool>) -> Tool {
 /// A tool's failure as the API reports it.
 pub fn api_error(error: ToolError) -> ApiError {
     match error {
-        ToolError::Unknown { name } => ApiError::NotFound { what: "tool", id: name },
+        ToolError::Unknown { name } => ApiError::NotFound {
+            what: "tool",
+            id: name,
+        },
         ToolError::InvalidParameters { ref violations, .. } => ApiError::Invalid {
             detail: error.to_string(),
             violations: violations

@@ -8,6 +8,7 @@ mod api;
 mod gateway;
 mod natives;
 mod network;
+mod views;
 
 use std::{path::Path, sync::Arc, time::Instant};
 
@@ -46,8 +47,13 @@ impl Running {
     /// [`CliError`] with the room that failed and a next step.
     pub async fn start(data_dir: &Path, config: &Config) -> Result<Self, CliError> {
         let started = Instant::now();
-        let keys = KeyStore::open(&data_dir.join("keys"))
-            .map_err(|error| cannot("the keys", &error, "restore them or choose another --data-dir"))?;
+        let keys = KeyStore::open(&data_dir.join("keys")).map_err(|error| {
+            cannot(
+                "the keys",
+                &error,
+                "restore them or choose another --data-dir",
+            )
+        })?;
         let seed = keys
             .node_seed()
             .map_err(|error| cannot("the node's key", &error, "restore it from a backup"))?;
@@ -70,7 +76,11 @@ impl Running {
         })
         .await
         .map_err(|error| {
-            cannot("the network", &error, "choose other addresses: --listen /ip4/0.0.0.0/tcp/0")
+            cannot(
+                "the network",
+                &error,
+                "choose other addresses: --listen /ip4/0.0.0.0/tcp/0",
+            )
         })?;
         let topics = network::Topics {
             coordination: wire::coordination_topic(&config.node.swarm),
@@ -86,13 +96,23 @@ impl Running {
         let genesis = Genesis::from_toml(config.node.swarm.clone(), pagi_playbooks::BASE)
             .map_err(|error| cannot("the starter playbook", &error, "report this as a bug"))?;
         let hive = Hive::start(
-            HiveConfig { identity: identity.clone(), genesis, election: Default::default() },
+            HiveConfig {
+                identity: identity.clone(),
+                genesis,
+                election: Default::default(),
+            },
             store.clone(),
             network.clone(),
             network.clone(),
         )
         .await
-        .map_err(|error| cannot("the hive", &error, "restore the data directory from a backup"))?;
+        .map_err(|error| {
+            cannot(
+                "the hive",
+                &error,
+                "restore the data directory from a backup",
+            )
+        })?;
 
         let gateway = Gateway::open(host(data_dir, config)?, store.clone(), config)
             .await
@@ -129,7 +149,13 @@ impl Running {
         node.announce_twins()
             .await
             .map_err(|error| cannot("the twins", &error, "report this as a bug"))?;
-        Ok(Self { node, hive, swarm, store, pumps })
+        Ok(Self {
+            node,
+            hive,
+            swarm,
+            store,
+            pumps,
+        })
     }
 
     /// Stops everything, in order.
@@ -152,6 +178,9 @@ fn host(data_dir: &Path, config: &Config) -> Result<ToolHost, CliError> {
     if !config.plugins.dir.is_empty() {
         roots.push(config.plugins.dir.clone().into());
     }
-    ToolHost::new(HostConfig { wasm_root: roots, ..HostConfig::default() })
-        .map_err(|error| cannot("the plugin host", &error, "report this as a bug"))
+    ToolHost::new(HostConfig {
+        wasm_root: roots,
+        ..HostConfig::default()
+    })
+    .map_err(|error| cannot("the plugin host", &error, "report this as a bug"))
 }

@@ -34,9 +34,21 @@ impl NativeTool for Native {
     }
 }
 
-const READS: Annotations = Annotations { read_only: true, idempotent: true, open_world: false };
-const WRITES: Annotations = Annotations { read_only: false, idempotent: false, open_world: false };
-const SHARES: Annotations = Annotations { read_only: false, idempotent: false, open_world: true };
+const READS: Annotations = Annotations {
+    read_only: true,
+    idempotent: true,
+    open_world: false,
+};
+const WRITES: Annotations = Annotations {
+    read_only: false,
+    idempotent: false,
+    open_world: false,
+};
+const SHARES: Annotations = Annotations {
+    read_only: false,
+    idempotent: false,
+    open_world: true,
+};
 
 /// What a signature over an artifact starts with, so that it is no signature of anything else.
 const ARTIFACT_DOMAIN: &[u8] = b"pagi-signed/json-artifact/1\0";
@@ -286,7 +298,11 @@ fn broadcast_swarm_task(hive: Hive) -> Native {
                     Value::String(goal) => json!({"goal": goal}),
                     other => other,
                 };
-                if task.get("goal").and_then(Value::as_str).is_none_or(str::is_empty) {
+                if task
+                    .get("goal")
+                    .and_then(Value::as_str)
+                    .is_none_or(str::is_empty)
+                {
                     return Err(ToolError::failed("a task needs a `goal`"));
                 }
                 if task.get("id").is_none() {
@@ -313,8 +329,10 @@ fn hive_pull(hive: Hive) -> Native {
             let hive = hive.clone();
             async move {
                 let snapshot = hive.playbook();
-                Ok(json!({"cid": snapshot.head.to_string(), "revisions": snapshot.revisions,
-                          "playbook": snapshot.state.to_toml()}))
+                Ok(
+                    json!({"cid": snapshot.head.to_string(), "revisions": snapshot.revisions,
+                          "playbook": snapshot.state.to_toml()}),
+                )
             }
         },
     )

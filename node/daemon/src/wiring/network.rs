@@ -47,7 +47,11 @@ impl Gossip for Network {
             Topic::Coordination => &self.topics.coordination,
             Topic::Election => &self.topics.election,
         };
-        self.swarm.publish(topic, data).await.map(drop).map_err(failed)
+        self.swarm
+            .publish(topic, data)
+            .await
+            .map(drop)
+            .map_err(failed)
     }
 }
 
@@ -66,7 +70,10 @@ impl Content for Network {
     }
 
     async fn get(&self, cid: &Cid, providers: &[String]) -> Result<Vec<u8>, NetworkError> {
-        self.swarm.get_block(cid, providers, FETCH_TIME).await.map_err(failed)
+        self.swarm
+            .get_block(cid, providers, FETCH_TIME)
+            .await
+            .map_err(failed)
     }
 }
 
@@ -77,7 +84,10 @@ pub struct HivePort(pub Hive);
 impl Collective for HivePort {
     fn playbook(&self) -> Adopted {
         let snapshot = self.0.playbook();
-        Adopted { head: snapshot.head, state: snapshot.state }
+        Adopted {
+            head: snapshot.head,
+            state: snapshot.state,
+        }
     }
 
     async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, PublishError> {
@@ -92,7 +102,12 @@ impl Collective for HivePort {
 
 /// Carries gossip and peer events to the hive until the network stops.
 pub fn pump(inbound: Inbound, hive: Hive, network: Arc<Network>) -> Vec<JoinHandle<()>> {
-    let Inbound { mut gossip, mut requests, mut peers, .. } = inbound;
+    let Inbound {
+        mut gossip,
+        mut requests,
+        mut peers,
+        ..
+    } = inbound;
     let talk = tokio::spawn({
         let hive = hive.clone();
         let network = network.clone();
@@ -106,7 +121,10 @@ pub fn pump(inbound: Inbound, hive: Hive, network: Arc<Network>) -> Vec<JoinHand
                     message.verdict.ignore();
                     continue;
                 };
-                match hive.gossip(topic, &message.author_peer, &message.data).await {
+                match hive
+                    .gossip(topic, &message.author_peer, &message.data)
+                    .await
+                {
                     Judgement::Accept => message.verdict.accept(),
                     Judgement::Reject(reason) => {
                         tracing::warn!(author = message.author_peer, reason, "gossip rejected");

@@ -1,2 +1,12 @@
-#![allow(clippy::unwrap_used)]
-//! x
+//! Hives in one process over a network in memory: real stores, real DAGs, real election machines.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod bus;
+mod collective;
+mod hostile;

@@ -162,11 +162,9 @@ async fn a_damaged_block_is_found_not_served_and_healed() {
     let cid = a.swarm.put_block(block.clone(), true).await.unwrap();
     let whole = a.swarm.put_block(dag_cbor(&[6; 400]), false).await.unwrap();
     let file = a.block_file(&cid);
-    let damages: [&dyn Fn(&mut Vec<u8>); 3] = [
-        &|bytes| bytes[200] ^= 1,
-        &|bytes| bytes.truncate(17),
-        &Vec::clear,
-    ];
+    let flip = |bytes: &mut Vec<u8>| bytes[200] ^= 1;
+    let cut = |bytes: &mut Vec<u8>| bytes.truncate(17);
+    let damages: [fn(&mut Vec<u8>); 3] = [flip, cut, Vec::clear];
     for damage in damages {
         let mut bytes = std::fs::read(&file).unwrap();
         assert_eq!(bytes, block);

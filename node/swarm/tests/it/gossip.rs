@@ -244,27 +244,3 @@ async fn peers_are_announced() {
     let closed = b.swarm.publish(TOPIC, b"too late".to_vec()).await;
     assert!(matches!(closed, Err(SwarmError::Closed)));
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn experiment_idle() {
-    let rss = |what: &str| {
-        let statm = std::fs::read_to_string("/proc/self/status").unwrap();
-        eprintln!(
-            "{what}: {}",
-            statm
-                .lines()
-                .filter(|l| l.starts_with("VmRSS") || l.starts_with("RssAnon"))
-                .collect::<Vec<_>>()
-                .join(" ")
-        );
-    };
-    rss("before");
-    let a = node(97, |_| ()).await;
-    rss("one");
-    let b = node_with(98, &a).await;
-    let c = node_with(99, &a).await;
-    mesh(TOPIC, &[&a, &b, &c], &[(0, 1), (1, 2), (0, 2)]).await;
-    rss("three in mesh");
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-    rss("three, 5 s");
-}

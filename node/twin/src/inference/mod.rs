@@ -34,7 +34,7 @@ pub enum Engine {
     /// The embedded planner.
     Planner,
     /// A language model.
-    Model(ChatModel),
+    Model(Box<ChatModel>),
 }
 
 impl Engine {

@@ -16,7 +16,9 @@ use crate::planner::ToolInfo;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// No connection.
-    #[error("the model server at {url} cannot be reached: {cause}; start it or correct PAGI_LLM_URL")]
+    #[error(
+        "the model server at {url} cannot be reached: {cause}; start it or correct PAGI_LLM_URL"
+    )]
     Unreachable {
         /// The server.
         url: String,
@@ -40,7 +42,9 @@ pub enum ModelError {
         seconds: u64,
     },
     /// The answer is not of the API's shape.
-    #[error("the model server at {url} sent an answer that is not of the chat completions API: {cause}")]
+    #[error(
+        "the model server at {url} sent an answer that is not of the chat completions API: {cause}"
+    )]
     Malformed {
         /// The server.
         url: String,
@@ -96,13 +100,20 @@ pub struct ChatModel {
 /// # Errors
 /// [`ModelError::Config`] where it is no http(s) URL.
 pub fn chat_base(url: &str) -> Result<String, ModelError> {
-    let trimmed = url.trim().trim_end_matches('/').trim_end_matches("/chat/completions");
+    let trimmed = url
+        .trim()
+        .trim_end_matches('/')
+        .trim_end_matches("/chat/completions");
     let rest = trimmed
         .strip_prefix("http://")
         .or(trimmed.strip_prefix("https://"))
         .filter(|rest| !rest.is_empty())
         .ok_or_else(|| ModelError::Config(format!("`{url}` is not an http(s) URL")))?;
-    Ok(if rest.contains('/') { trimmed.to_owned() } else { format!("{trimmed}/v1") })
+    Ok(if rest.contains('/') {
+        trimmed.to_owned()
+    } else {
+        format!("{trimmed}/v1")
+    })
 }
 
 impl ChatModel {
@@ -210,16 +221,27 @@ impl ChatModel {
     fn error(&self, error: OpenAIError) -> ModelError {
         let url = self.base.clone();
         match error {
-            OpenAIError::Reqwest(error) if error.is_connect() => {
-                ModelError::Unreachable { url, cause: root_cause(&error) }
-            }
-            OpenAIError::Reqwest(error) if error.is_timeout() => {
-                ModelError::Timeout { url, seconds: self.timeout.as_secs() }
-            }
-            OpenAIError::Reqwest(error) => ModelError::Unreachable { url, cause: root_cause(&error) },
-            OpenAIError::ApiError(error) => ModelError::Refused { url, cause: error.to_string() },
+            OpenAIError::Reqwest(error) if error.is_connect() => ModelError::Unreachable {
+                url,
+                cause: root_cause(&error),
+            },
+            OpenAIError::Reqwest(error) if error.is_timeout() => ModelError::Timeout {
+                url,
+                seconds: self.timeout.as_secs(),
+            },
+            OpenAIError::Reqwest(error) => ModelError::Unreachable {
+                url,
+                cause: root_cause(&error),
+            },
+            OpenAIError::ApiError(error) => ModelError::Refused {
+                url,
+                cause: error.to_string(),
+            },
             OpenAIError::InvalidArgument(cause) => ModelError::Config(cause),
-            other => ModelError::Malformed { url, cause: other.to_string() },
+            other => ModelError::Malformed {
+                url,
+                cause: other.to_string(),
+            },
         }
     }
 }
@@ -253,26 +275,35 @@ struct Assembly {
 
 impl Assembly {
     fn add(&mut self, chunk: &Value, on_text: &mut (dyn FnMut(&str) + Send)) {
-        let Some(choice) = chunk.pointer("/choices/0") else { return };
+        let Some(choice) = chunk.pointer("/choices/0") else {
+            return;
+        };
         // Some servers send whole messages even when asked to stream.
         if choice.get("delta").is_none() && choice.get("message").is_some() {
             return self.add_message(chunk, on_text);
         }
         self.chunks += 1;
-        let Some(delta) = choice.get("delta") else { return };
+        let Some(delta) = choice.get("delta") else {
+            return;
+        };
         self.add_text(delta.get("content"), on_text);
         self.add_calls(delta.get("tool_calls"));
     }
 
     fn add_message(&mut self, answer: &Value, on_text: &mut (dyn FnMut(&str) + Send)) {
-        let Some(message) = answer.pointer("/choices/0/message") else { return };
+        let Some(message) = answer.pointer("/choices/0/message") else {
+            return;
+        };
         self.chunks += 1;
         self.add_text(message.get("content"), on_text);
         self.add_calls(message.get("tool_calls"));
     }
 
     fn add_text(&mut self, content: Option<&Value>, on_text: &mut (dyn FnMut(&str) + Send)) {
-        let Some(text) = content.and_then(Value::as_str).filter(|text| !text.is_empty()) else {
+        let Some(text) = content
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+        else {
             return;
         };
         if self.text.len() + text.len() <= MAX_TEXT {
@@ -282,13 +313,25 @@ impl Assembly {
     }
 
     fn add_calls(&mut self, calls: Option<&Value>) {
-        for (position, part) in calls.and_then(Value::as_array).into_iter().flatten().enumerate() {
-            let index = part.get("index").and_then(Value::as_u64).unwrap_or(position as u64);
+        for (position, part) in calls
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
+            let index = part
+                .get("index")
+                .and_then(Value::as_u64)
+                .unwrap_or(position as u64);
             if !self.calls.contains_key(&index) && self.calls.len() >= MAX_CALLS {
                 continue;
             }
             let call = self.calls.entry(index).or_default();
-            if let Some(id) = part.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()) {
+            if let Some(id) = part
+                .get("id")
+                .and_then(Value::as_str)
+                .filter(|id| !id.is_empty())
+            {
                 id.clone_into(&mut call.id);
             }
             if let Some(name) = part.pointer("/function/name").and_then(Value::as_str) {
@@ -319,7 +362,10 @@ impl Assembly {
                 call
             })
             .collect();
-        Turn { text: self.text, calls }
+        Turn {
+            text: self.text,
+            calls,
+        }
     }
 }
 
@@ -335,9 +381,16 @@ mod tests {
             "http://127.0.0.1:11434/v1",
             "http://127.0.0.1:11434/v1/chat/completions",
         ] {
-            assert_eq!(chat_base(url).unwrap(), "http://127.0.0.1:11434/v1", "{url}");
+            assert_eq!(
+                chat_base(url).unwrap(),
+                "http://127.0.0.1:11434/v1",
+                "{url}"
+            );
         }
-        assert_eq!(chat_base("https://h/openai/v1/").unwrap(), "https://h/openai/v1");
+        assert_eq!(
+            chat_base("https://h/openai/v1/").unwrap(),
+            "https://h/openai/v1"
+        );
         assert!(chat_base("localhost:80").is_err() && chat_base("http://").is_err());
     }
 
@@ -359,7 +412,11 @@ mod tests {
         assert_eq!(seen, "Let me look.");
         assert_eq!(
             turn.calls,
-            [WantedCall { id: "c1".into(), name: "calc".into(), arguments: "{\"a\": 1}".into() }]
+            [WantedCall {
+                id: "c1".into(),
+                name: "calc".into(),
+                arguments: "{\"a\": 1}".into()
+            }]
         );
     }
 }

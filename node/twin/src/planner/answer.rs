@@ -45,7 +45,10 @@ pub fn judge(goal: &str, condition: Option<&Condition>, calls: &[Call]) -> Judge
     let failures: Vec<String> = calls
         .iter()
         .filter_map(|call| {
-            call.result.as_ref().err().map(|failure| format!("{}: {failure}", call.tool))
+            call.result
+                .as_ref()
+                .err()
+                .map(|failure| format!("{}: {failure}", call.tool))
         })
         .collect();
     let judged = match condition {
@@ -83,13 +86,22 @@ fn check(goal: &str, condition: &Condition, calls: &[Call]) -> Option<Judged> {
     if figures.is_empty() {
         return None;
     }
-    let (hits, rest): (Vec<&Figure>, Vec<&Figure>) =
-        figures.iter().partition(|figure| condition.holds(figure.value));
+    let (hits, rest): (Vec<&Figure>, Vec<&Figure>) = figures
+        .iter()
+        .partition(|figure| condition.holds(figure.value));
     let list = |figures: &[&Figure]| {
-        figures.iter().map(|figure| figure.words()).collect::<Vec<_>>().join(", ")
+        figures
+            .iter()
+            .map(|figure| figure.words())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let output = match (hits.is_empty(), rest.is_empty()) {
-        (true, _) => format!("Nothing is {}. Measured: {}.", condition.words(), list(&rest)),
+        (true, _) => format!(
+            "Nothing is {}. Measured: {}.",
+            condition.words(),
+            list(&rest)
+        ),
         (false, true) => format!("{}: {}.", capital(&condition.words()), list(&hits)),
         (false, false) => format!(
             "{}: {}. The rest: {}.",
@@ -98,7 +110,11 @@ fn check(goal: &str, condition: &Condition, calls: &[Call]) -> Option<Judged> {
             list(&rest)
         ),
     };
-    Some(Judged { reached: true, output, contributed })
+    Some(Judged {
+        reached: true,
+        output,
+        contributed,
+    })
 }
 
 fn describe(calls: &[Call]) -> Judged {
@@ -115,7 +131,11 @@ fn describe(calls: &[Call]) -> Judged {
             parts.push(words);
         }
     }
-    Judged { reached: true, output: parts.join("\n"), contributed }
+    Judged {
+        reached: true,
+        output: parts.join("\n"),
+        contributed,
+    }
 }
 
 /// `result` in words; `None` where it is empty.
@@ -128,8 +148,12 @@ pub fn words(result: &Value) -> Option<String> {
         Value::String(text) if text.trim().is_empty() => None,
         Value::String(text) => Some(text.clone()),
         Value::Array(items) => {
-            let lines: Vec<String> =
-                items.iter().take(MAX_LINES).filter_map(inline).map(|l| format!("- {l}")).collect();
+            let lines: Vec<String> = items
+                .iter()
+                .take(MAX_LINES)
+                .filter_map(inline)
+                .map(|l| format!("- {l}"))
+                .collect();
             let more = items.len().saturating_sub(MAX_LINES);
             let more = (more > 0).then(|| format!("- … and {more} more"));
             (!lines.is_empty())
@@ -172,9 +196,12 @@ fn inline(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) => {
-            Some(number.as_f64().filter(|_| number.is_f64()).map_or(number.to_string(), tidy))
-        }
+        Value::Number(number) => Some(
+            number
+                .as_f64()
+                .filter(|_| number.is_f64())
+                .map_or(number.to_string(), tidy),
+        ),
         Value::Object(record) => {
             if let Some(Value::String(text)) = record.get("content") {
                 return Some(text.clone());
@@ -197,7 +224,9 @@ fn inline(value: &Value) -> Option<String> {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
 }
 
 #[cfg(test)]
@@ -208,11 +237,18 @@ mod tests {
     use super::*;
 
     fn call(tool: &str, result: Result<Value, CallFailure>, answers: bool) -> Call {
-        Call { tool: tool.into(), result, answers }
+        Call {
+            tool: tool.into(),
+            result,
+            answers,
+        }
     }
 
     fn failure() -> CallFailure {
-        CallFailure { kind: "timeout".into(), message: "no answer within 5 s".into() }
+        CallFailure {
+            kind: "timeout".into(),
+            message: "no answer within 5 s".into(),
+        }
     }
 
     #[test]
@@ -221,14 +257,25 @@ mod tests {
         let condition = Condition::parse(goal);
         let monitor = json!({"cpu_percent": 12.0, "memory_percent": 93.5});
         let calls = [
-            call("recall", Ok(json!({"memories": [{"content": "x", "score": 99}]})), false),
+            call(
+                "recall",
+                Ok(json!({"memories": [{"content": "x", "score": 99}]})),
+                false,
+            ),
             call("system_monitor", Ok(monitor), true),
         ];
         let judged = judge(goal, condition.as_ref(), &calls);
         assert!(judged.reached);
         assert_eq!(judged.contributed, [1]);
-        assert_eq!(judged.output, "Above 80 %: memory 93.5 %. The rest: cpu 12 %.");
-        let calls = [call("system_monitor", Ok(json!({"cpu_percent": 12.0})), true)];
+        assert_eq!(
+            judged.output,
+            "Above 80 %: memory 93.5 %. The rest: cpu 12 %."
+        );
+        let calls = [call(
+            "system_monitor",
+            Ok(json!({"cpu_percent": 12.0})),
+            true,
+        )];
         assert_eq!(
             judge(goal, condition.as_ref(), &calls).output,
             "Nothing is above 80 %. Measured: cpu 12 %."
@@ -237,11 +284,19 @@ mod tests {
 
     #[test]
     fn an_empty_or_failed_result_does_not_reach_the_goal() {
-        let judged = judge("find x", None, &[call("recall", Ok(json!({"memories": []})), true)]);
+        let judged = judge(
+            "find x",
+            None,
+            &[call("recall", Ok(json!({"memories": []})), true)],
+        );
         assert!(!judged.reached && judged.contributed.is_empty());
         let judged = judge("find x", None, &[call("fetch", Err(failure()), true)]);
         assert!(!judged.reached);
-        assert!(judged.output.contains("fetch: no answer within 5 s"), "{}", judged.output);
+        assert!(
+            judged.output.contains("fetch: no answer within 5 s"),
+            "{}",
+            judged.output
+        );
     }
 
     #[test]
@@ -249,14 +304,19 @@ mod tests {
         let result = json!({"expression": "6*7", "result": 42});
         assert_eq!(words(&result).unwrap(), "6*7 = 42");
         let result = json!({"memories": [{"content": "the key is under the mat", "score": 1.5}]});
-        assert_eq!(words(&result).unwrap(), "memories:\n- the key is under the mat");
+        assert_eq!(
+            words(&result).unwrap(),
+            "memories:\n- the key is under the mat"
+        );
         assert_eq!(words(&json!({"twins": []})), None);
     }
 
     #[test]
     fn a_second_tool_answers_where_the_first_failed() {
-        let calls =
-            [call("a", Err(failure()), true), call("b", Ok(json!({"result": "found"})), true)];
+        let calls = [
+            call("a", Err(failure()), true),
+            call("b", Ok(json!({"result": "found"})), true),
+        ];
         let judged = judge("find", None, &calls);
         assert!(judged.reached);
         assert_eq!(judged.contributed, [1]);

@@ -31,7 +31,10 @@ pub struct Condition {
     pub percent: bool,
 }
 
-#[allow(clippy::expect_used, reason = "the pattern is a literal, compiled in a test")]
+#[allow(
+    clippy::expect_used,
+    reason = "the pattern is a literal, compiled in a test"
+)]
 static CONDITION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?ix)
@@ -42,7 +45,10 @@ static CONDITION: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("a literal pattern compiles")
 });
-#[allow(clippy::expect_used, reason = "the pattern is a literal, compiled in a test")]
+#[allow(
+    clippy::expect_used,
+    reason = "the pattern is a literal, compiled in a test"
+)]
 static LIMIT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)^\s*(-?\d+(?:\.\d+)?)\s*(%|percent|per\s+cent)?")
         .expect("a literal pattern compiles")
@@ -92,7 +98,11 @@ impl Condition {
             Comparison::Below => "below",
             Comparison::AtMost => "at most",
         };
-        format!("{side} {}{}", tidy(self.limit), if self.percent { " %" } else { "" })
+        format!(
+            "{side} {}{}",
+            tidy(self.limit),
+            if self.percent { " %" } else { "" }
+        )
     }
 }
 
@@ -111,7 +121,12 @@ impl Figure {
     /// `cpu 12.3 %`.
     #[must_use]
     pub fn words(&self) -> String {
-        format!("{} {}{}", self.label, tidy(self.value), if self.percent { " %" } else { "" })
+        format!(
+            "{} {}{}",
+            self.label,
+            tidy(self.value),
+            if self.percent { " %" } else { "" }
+        )
     }
 }
 
@@ -119,7 +134,11 @@ impl Figure {
 #[must_use]
 pub fn tidy(value: f64) -> String {
     let rounded = (value * 10.0).round() / 10.0;
-    if rounded.fract() == 0.0 { format!("{rounded:.0}") } else { format!("{rounded:.1}") }
+    if rounded.fract() == 0.0 {
+        format!("{rounded:.0}")
+    } else {
+        format!("{rounded:.1}")
+    }
 }
 
 /// Keys whose text names the record they stand in.
@@ -149,8 +168,16 @@ fn collect(value: &Value, path: &mut Vec<String>, found: &mut Vec<Figure>, depth
                     .filter(|part| !part.is_empty())
                     .collect::<Vec<_>>()
                     .join(" ");
-                let label = if label.is_empty() { "value".to_owned() } else { label };
-                found.push(Figure { label, value, percent });
+                let label = if label.is_empty() {
+                    "value".to_owned()
+                } else {
+                    label
+                };
+                found.push(Figure {
+                    label,
+                    value,
+                    percent,
+                });
             }
         }
         Value::Array(items) => {
@@ -159,7 +186,9 @@ fn collect(value: &Value, path: &mut Vec<String>, found: &mut Vec<Figure>, depth
                 let base = singular.clone().unwrap_or_default();
                 let base = base.strip_suffix('s').unwrap_or(&base).to_owned();
                 let own = item.as_object().and_then(|record| {
-                    NAMING_KEYS.iter().find_map(|key| record.get(*key).and_then(Value::as_str))
+                    NAMING_KEYS
+                        .iter()
+                        .find_map(|key| record.get(*key).and_then(Value::as_str))
                 });
                 let before = path.len();
                 path.push(base);
@@ -198,7 +227,11 @@ pub fn relevant(result: &Value, condition: &Condition, goal: &str) -> Vec<Figure
         .filter(|figure| !figure.percent && !term_set(&figure.label).is_disjoint(&goal))
         .cloned()
         .collect();
-    if named.is_empty() { all.into_iter().filter(|figure| !figure.percent).collect() } else { named }
+    if named.is_empty() {
+        all.into_iter().filter(|figure| !figure.percent).collect()
+    } else {
+        named
+    }
 }
 
 #[cfg(test)]
@@ -211,7 +244,10 @@ mod tests {
     #[test]
     fn conditions_are_found_in_words() {
         for (goal, words) in [
-            ("Check this machine's health and report anything above 80%", "above 80 %"),
+            (
+                "Check this machine's health and report anything above 80%",
+                "above 80 %",
+            ),
             ("warn me if memory is at least 90 percent", "at least 90 %"),
             ("disks under 10.5% free", "below 10.5 %"),
             ("more than 3 processes", "above 3"),
@@ -234,8 +270,13 @@ mod tests {
         let words: Vec<String> = figures(&result).iter().map(Figure::words).collect();
         assert_eq!(
             words,
-            ["cpu 12.3 %", "disk / used 91 %", "disk / free bytes 5", "load average 1 0.5",
-             "load average 2 0.3"]
+            [
+                "cpu 12.3 %",
+                "disk / used 91 %",
+                "disk / free bytes 5",
+                "load average 1 0.5",
+                "load average 2 0.3"
+            ]
         );
         let condition = Condition::parse("above 80%").unwrap();
         let percent = relevant(&result, &condition, "above 80%");

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use self::{
     condition::Condition,
-    slots::{Slots, choose, fill},
+    slots::{Slots, choose, fill, without_literals},
 };
 use crate::lexical::{Bm25, term_set, terms};
 
@@ -70,7 +70,9 @@ pub struct Drafted {
 }
 
 /// A case is followed from this similarity on.
-const FOLLOW: f64 = 0.6;
+const FOLLOW: f64 = 0.7;
+/// What a word weighs that neither a case nor a tool knows: it is probably beside the point.
+const UNKNOWN_WEIGHT: f64 = 0.6;
 /// A case lends its words to its tools from this similarity on.
 const SUGGEST: f64 = 0.2;
 /// A tool is a candidate from this part of the goal's weight on.
@@ -87,7 +89,8 @@ const RECALL: &str = "recall";
 pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
     let slots = Slots::parse(goal);
     let condition = Condition::parse(goal);
-    let query = term_set(goal);
+    // Quoted texts, addresses and the like are the matter of a goal, not its kind.
+    let query = term_set(&without_literals(goal));
     let mut drafted = Drafted {
         plan: Plan {
             goal: goal.to_owned(),
@@ -103,7 +106,9 @@ pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
     if let Some((known, similarity)) = best_case(&query, knowledge, &slots) {
         drafted.plan.case = Some(known.case.id.clone());
         for step in &known.case.steps {
-            let Ok(parameters) = fill(step, &slots) else { continue };
+            let Ok(parameters) = fill(step, &slots) else {
+                continue;
+            };
             let why = format!(
                 "learned: {} helped {} of {} times",
                 known.case.id,
@@ -121,23 +126,61 @@ pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
 impl Drafted {
     fn push(&mut self, step: CaseStep, parameters: Value, why: String, score: f64, answers: bool) {
         let score = (score * 1000.0).round() / 1000.0;
-        self.plan.steps.push(PlannedStep { tool: step.tool.clone(), parameters, why, score });
+        self.plan.steps.push(PlannedStep {
+            tool: step.tool.clone(),
+            parameters,
+            why,
+            score,
+        });
         self.templates.push(step);
         self.answers.push(answers);
     }
 }
 
-/// How alike a goal and a case are, 0 to 1: shared weight over joint weight, by rarity among cases.
-fn similarity(query: &BTreeSet<String>, case: &Case, index: &Bm25) -> f64 {
+/// How alike a goal and a case are, 0 to 1: shared words over joint words, where a word that neither
+/// cases nor tools know weighs less.
+fn similarity(query: &BTreeSet<String>, case: &Case, known: &BTreeSet<String>) -> f64 {
     let terms: BTreeSet<String> = case.terms.iter().cloned().collect();
-    let weigh = |terms: Vec<&String>| terms.iter().map(|term| index.idf(term)).sum::<f64>();
-    let joint = weigh(query.union(&terms).collect());
-    if joint <= 0.0 { 0.0 } else { weigh(query.intersection(&terms).collect()) / joint }
+    let weigh = |term: &String| {
+        if known.contains(term) {
+            1.0
+        } else {
+            UNKNOWN_WEIGHT
+        }
+    };
+    let joint: f64 = query.union(&terms).map(weigh).sum();
+    if joint <= 0.0 {
+        0.0
+    } else {
+        query.intersection(&terms).map(weigh).sum::<f64>() / joint
+    }
 }
 
-fn case_index(cases: &[KnownCase]) -> Bm25 {
-    let texts: Vec<String> = cases.iter().map(|known| known.case.terms.join(" ")).collect();
-    Bm25::new(texts.iter().map(|text| [(text.as_str(), 1.0)]))
+/// Every word of the cases and tools.
+fn vocabulary(knowledge: &Knowledge<'_>) -> BTreeSet<String> {
+    let cases = knowledge
+        .cases
+        .iter()
+        .flat_map(|known| known.case.terms.iter().cloned());
+    let tools = knowledge.tools.iter().flat_map(|tool| {
+        terms(&tool.name)
+            .into_iter()
+            .chain(terms(&tool.description))
+    });
+    cases.chain(tools).collect()
+}
+
+/// Whether `goal` asks rather than tells; "could you …" tells.
+fn is_question(goal: &str) -> bool {
+    let lower = goal.trim().to_lowercase();
+    let mut words = lower.split_whitespace();
+    let (first, second) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    let polite = ["can", "could", "would", "will"].contains(&first) && second == "you";
+    let asking = [
+        "what", "when", "where", "who", "whom", "whose", "which", "why", "how", "is", "are", "was",
+        "were", "do", "does", "did", "has", "have", "can", "could", "should", "would", "will",
+    ];
+    !polite && (lower.ends_with('?') || asking.contains(&first.trim_end_matches("'s")))
 }
 
 fn best_case<'a>(
@@ -145,7 +188,7 @@ fn best_case<'a>(
     knowledge: &Knowledge<'a>,
     slots: &Slots,
 ) -> Option<(&'a KnownCase, f64)> {
-    let index = case_index(knowledge.cases);
+    let vocabulary = vocabulary(knowledge);
     let usable = |known: &&KnownCase| {
         known.helpful >= known.harmful
             && !known.case.steps.is_empty()
@@ -158,7 +201,7 @@ fn best_case<'a>(
         .cases
         .iter()
         .filter(usable)
-        .map(|known| (known, similarity(query, &known.case, &index)))
+        .map(|known| (known, similarity(query, &known.case, &vocabulary)))
         .filter(|(_, similarity)| *similarity >= FOLLOW)
         .max_by(|a, b| {
             let net = |known: &KnownCase| known.helpful as i64 - known.harmful as i64;
@@ -175,7 +218,8 @@ fn explore(
     knowledge: &Knowledge<'_>,
     drafted: &mut Drafted,
 ) {
-    let ranked = rank(query, slots, knowledge);
+    let ranked = rank(goal, query, slots, knowledge);
+    let asks = is_question(goal);
     let verbs: BTreeSet<String> = terms(goal).into_iter().collect();
     let mut chosen: Vec<(CaseStep, Value, f64)> = Vec::new();
     let best = ranked.first().map(|(_, score)| *score).unwrap_or(0.0);
@@ -184,6 +228,10 @@ fn explore(
             break;
         }
         let named = verbs.contains(&first_word(&tool.name)) || goal.contains(&tool.name);
+        // "What do you remember?" is no order to remember.
+        if !tool.read_only && asks && !goal.contains('_') {
+            continue;
+        }
         if !tool.read_only && !named {
             drafted.plan.missing.push(format!(
                 "`{}` may fit, but it changes things and the goal does not name it: say \"{}\"",
@@ -196,7 +244,10 @@ fn explore(
             continue;
         }
         let template = match choose(&tool.parameters, slots, goal) {
-            Ok(parameters) => CaseStep { tool: tool.name.clone(), parameters },
+            Ok(parameters) => CaseStep {
+                tool: tool.name.clone(),
+                parameters,
+            },
             Err(missing) => {
                 drafted.plan.missing.push(format!(
                     "`{}` needs `{}`, and the goal does not say it",
@@ -205,7 +256,9 @@ fn explore(
                 continue;
             }
         };
-        let Ok(parameters) = fill(&template, slots) else { continue };
+        let Ok(parameters) = fill(&template, slots) else {
+            continue;
+        };
         let alone = !tool.read_only;
         chosen.push((template, parameters, score));
         if alone {
@@ -219,26 +272,33 @@ fn explore(
         return;
     }
     drafted.plan.missing.clear();
-    let reads = chosen.iter().all(|(step, ..)| step.tool != RECALL && step.tool != "remember");
-    if knowledge.has_memories && reads {
-        if let Some(step) = knowledge
+    let reads = chosen
+        .iter()
+        .all(|(step, ..)| step.tool != RECALL && step.tool != "remember");
+    if knowledge.has_memories
+        && reads
+        && let Some(step) = knowledge
             .tools
             .iter()
             .find(|tool| tool.name == RECALL)
             .and_then(|tool| choose(&tool.parameters, slots, goal).ok())
-            .map(|parameters| CaseStep { tool: RECALL.to_owned(), parameters })
-        {
-            if let Ok(parameters) = fill(&step, slots) {
-                let why = "nothing learned for this goal yet: looking into memory first".to_owned();
-                drafted.push(step, parameters, why, 0.0, false);
-            }
-        }
+            .map(|parameters| CaseStep {
+                tool: RECALL.to_owned(),
+                parameters,
+            })
+        && let Ok(parameters) = fill(&step, slots)
+    {
+        let why = "nothing learned for this goal yet: looking into memory first".to_owned();
+        drafted.push(step, parameters, why, 0.0, false);
     }
     for (at, (step, parameters, score)) in chosen.into_iter().enumerate() {
         let why = if at == 0 {
             "fits the goal's words best".to_owned()
         } else {
-            format!("fits the goal's words too ({:.0} % of the best)", 100.0 * score / best)
+            format!(
+                "fits the goal's words too ({:.0} % of the best)",
+                100.0 * score / best
+            )
         };
         drafted.push(step, parameters, why, score, true);
     }
@@ -250,11 +310,15 @@ fn first_word(name: &str) -> String {
 
 /// Tools that fit, best first, with learned words and track record weighed in.
 fn rank<'a>(
+    goal: &str,
     query: &BTreeSet<String>,
     slots: &Slots,
     knowledge: &Knowledge<'a>,
 ) -> Vec<(&'a ToolInfo, f64)> {
-    let cases = case_index(knowledge.cases);
+    let vocabulary = vocabulary(knowledge);
+    let order = (!is_question(goal))
+        .then(|| terms(goal).into_iter().next())
+        .flatten();
     let learned: Vec<String> = knowledge
         .tools
         .iter()
@@ -264,14 +328,17 @@ fn rank<'a>(
                 .iter()
                 .filter(|known| known.helpful >= known.harmful)
                 .filter(|known| known.case.steps.iter().any(|step| step.tool == tool.name))
-                .filter(|known| similarity(query, &known.case, &cases) >= SUGGEST)
+                .filter(|known| similarity(query, &known.case, &vocabulary) >= SUGGEST)
                 .map(|known| known.case.terms.join(" "))
                 .collect::<Vec<_>>()
                 .join(" ")
         })
         .collect();
-    let parameters: Vec<String> =
-        knowledge.tools.iter().map(|tool| parameter_words(&tool.parameters)).collect();
+    let parameters: Vec<String> = knowledge
+        .tools
+        .iter()
+        .map(|tool| parameter_words(&tool.parameters))
+        .collect();
     let index = Bm25::new(knowledge.tools.iter().enumerate().map(|(at, tool)| {
         [
             (tool.name.as_str(), 2.0),
@@ -289,6 +356,11 @@ fn rank<'a>(
             let mut coverage = index.coverage(at, query);
             // A whole expression, URL or the like in the goal speaks for the tool that takes one.
             if takes_a_slot_of(tool, slots) {
+                score += 2.0;
+                coverage += COVERAGE;
+            }
+            // So does an order that begins with the tool's own verb.
+            if order.as_deref() == Some(first_word(&tool.name).as_str()) {
                 score += 2.0;
                 coverage += COVERAGE;
             }
@@ -324,7 +396,12 @@ fn parameter_words(schema: &Value) -> String {
             words.push_str(text);
             words.push(' ');
         }
-        for option in property.get("enum").and_then(Value::as_array).into_iter().flatten() {
+        for option in property
+            .get("enum")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             if let Some(option) = option.as_str() {
                 words.push_str(option);
                 words.push(' ');
@@ -358,9 +435,7 @@ mod tests {
             parameters,
             read_only,
         };
-        let text = |name: &str| {
-            json!({"type": "object", "properties": {name: {"type": "string"}}, "required": [name]})
-        };
+        let text = |name: &str| json!({"type": "object", "properties": {name: {"type": "string"}}, "required": [name]});
         vec![
             tool(
                 "system_monitor",
@@ -368,22 +443,52 @@ mod tests {
                 json!({"type": "object", "properties": {}}),
                 true,
             ),
-            tool("calculator", "Evaluates an arithmetic expression", text("expression"), true),
-            tool("recall", "Searches the twin's memory", text("query"), true),
-            tool("remember", "Keeps a text in the twin's memory", text("content"), false),
-            tool("list_known_twins", "Lists the twins known in the swarm", json!({}), true),
+            tool(
+                "calculator",
+                "Evaluates an arithmetic expression",
+                text("expression"),
+                true,
+            ),
+            tool(
+                "recall",
+                "Recalls what the twin remembers: searches its memory",
+                text("query"),
+                true,
+            ),
+            tool(
+                "remember",
+                "Keeps a text in the twin's memory",
+                text("content"),
+                false,
+            ),
+            tool(
+                "list_known_twins",
+                "Lists the twins known in the swarm",
+                json!({}),
+                true,
+            ),
         ]
     }
 
     fn draft(goal: &str, cases: &[KnownCase], has_memories: bool) -> Drafted {
         plan(
             goal,
-            &Knowledge { tools: &tools(), cases, tool_tally: &|_| (0, 0), has_memories },
+            &Knowledge {
+                tools: &tools(),
+                cases,
+                tool_tally: &|_| (0, 0),
+                has_memories,
+            },
         )
     }
 
     fn names(drafted: &Drafted) -> Vec<&str> {
-        drafted.plan.steps.iter().map(|step| step.tool.as_str()).collect()
+        drafted
+            .plan
+            .steps
+            .iter()
+            .map(|step| step.tool.as_str())
+            .collect()
     }
 
     const HEALTH: &str = "Check this machine's health and report anything above 80%";
@@ -401,13 +506,28 @@ mod tests {
     fn a_learned_case_saves_the_looking_around() {
         let case = Case::new(
             vec!["machin".into(), "health".into()],
-            vec![CaseStep { tool: "system_monitor".into(), parameters: Default::default() }],
+            vec![CaseStep {
+                tool: "system_monitor".into(),
+                parameters: Default::default(),
+            }],
         );
-        let known = KnownCase { case: case.clone(), helpful: 1, harmful: 0 };
-        let drafted = draft("Is the health of this machine fine, or above 90%?", &[known], true);
+        let known = KnownCase {
+            case: case.clone(),
+            helpful: 1,
+            harmful: 0,
+        };
+        let drafted = draft(
+            "Is the health of this machine fine, or above 90%?",
+            &[known],
+            true,
+        );
         assert_eq!(names(&drafted), ["system_monitor"]);
         assert_eq!(drafted.plan.case.as_deref(), Some(case.id.as_str()));
-        let bad = KnownCase { case, helpful: 0, harmful: 2 };
+        let bad = KnownCase {
+            case,
+            helpful: 0,
+            harmful: 2,
+        };
         assert_eq!(draft(HEALTH, &[bad], true).plan.case, None);
     }
 
@@ -417,13 +537,19 @@ mod tests {
         assert!(draft(goal, &[], true).plan.steps.is_empty());
         let known = KnownCase {
             case: Case::new(
-                term_set(goal).into_iter().collect(),
-                vec![CaseStep { tool: "system_monitor".into(), parameters: Default::default() }],
+                term_set(goal),
+                vec![CaseStep {
+                    tool: "system_monitor".into(),
+                    parameters: Default::default(),
+                }],
             ),
             helpful: 1,
             harmful: 0,
         };
-        assert_eq!(names(&draft("How is my box?", &[known], false)), ["system_monitor"]);
+        assert_eq!(
+            names(&draft("How is my box?", &[known], false)),
+            ["system_monitor"]
+        );
     }
 
     #[test]
@@ -443,12 +569,32 @@ mod tests {
     }
 
     #[test]
+    fn a_question_is_no_order() {
+        assert_eq!(
+            names(&draft("What do you remember about the key?", &[], true)),
+            ["recall"]
+        );
+        assert_eq!(
+            names(&draft("Could you remember that tea is out?", &[], true)),
+            ["remember"]
+        );
+    }
+
+    #[test]
     fn a_goal_nothing_fits_says_what_would_help() {
         let drafted = draft("Write a poem about the sea", &[], true);
         assert!(drafted.plan.steps.is_empty());
-        assert!(drafted.plan.missing[0].contains("pagi tool register"), "{:?}", drafted.plan);
+        assert!(
+            drafted.plan.missing[0].contains("pagi tool register"),
+            "{:?}",
+            drafted.plan
+        );
         let drafted = draft("calculate the arithmetic expression of love", &[], false);
-        assert!(drafted.plan.missing[0].contains("`expression`"), "{:?}", drafted.plan);
+        assert!(
+            drafted.plan.missing[0].contains("`expression`"),
+            "{:?}",
+            drafted.plan
+        );
     }
 
     #[test]
@@ -458,7 +604,11 @@ mod tests {
             parameters: [("expression".to_owned(), Fill::Slot("expression".into()))].into(),
         };
         let case = Case::new(vec!["sum".into()], vec![step]);
-        let known = [KnownCase { case, helpful: 3, harmful: 0 }];
+        let known = [KnownCase {
+            case,
+            helpful: 3,
+            harmful: 0,
+        }];
         assert_eq!(draft("the sum", &known, false).plan.case, None);
         assert!(draft("the sum 2+3", &known, false).plan.case.is_some());
     }

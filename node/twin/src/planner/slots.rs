@@ -8,7 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::ToolInfo;
 
-#[allow(clippy::expect_used, reason = "the patterns are literals, compiled in a test")]
+#[allow(
+    clippy::expect_used,
+    reason = "the patterns are literals, compiled in a test"
+)]
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a literal pattern compiles")
 }
@@ -16,8 +19,7 @@ fn pattern(text: &str) -> Regex {
 static QUOTED: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#""([^"]+)"|“([^”]+)”|(?:^|\s)'([^']+)'(?:\s|[.,;:!?]|$)"#));
 static URL: LazyLock<Regex> = LazyLock::new(|| pattern(r#"\bhttps?://[^\s"'<>]+"#));
-static EMAIL: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"));
+static EMAIL: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"));
 static DID: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bdid:[a-z0-9]+:[A-Za-z0-9._:%-]+"));
 static CID: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bbaf[a-z2-7]{50,}\b"));
 static PATH: LazyLock<Regex> =
@@ -26,15 +28,26 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"-?\d+(?:[.,]\d+)?"))
 static OF_PERCENT: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?i)\d+(?:\.\d+)?\s*(?:%|percent)\s+of\s+\d+(?:\.\d+)?"));
 static EXPRESSION: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)(?:(?:sqrt|sin|cos|tan|ln|log|log2|log10|exp|abs|round|floor|ceil)\s*\(|[\d.(]|-\s*[\d(])(?:[\d\s.+*/^()-]|sqrt|sin|cos|tan|ln|log10|log2|log|exp|abs|round|floor|ceil)*[\d)]")
+    pattern(
+        r"(?i)(?:(?:sqrt|sin|cos|tan|ln|log|log2|log10|exp|abs|round|floor|ceil)\s*\(|[\d.(]|-\s*[\d(])(?:[\d\s.+*/^()-]|sqrt|sin|cos|tan|ln|log10|log2|log|exp|abs|round|floor|ceil)*[\d)]",
+    )
 });
 static WORD_OPERATORS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     [
         (r"(?i)(\d|\))\s+plus\s+(-?\d|\()", "$1 + $2"),
         (r"(?i)(\d|\))\s+minus\s+(-?\d|\()", "$1 - $2"),
-        (r"(?i)(\d|\))\s+(?:times|multiplied\s+by|x)\s+(-?\d|\()", "$1 * $2"),
-        (r"(?i)(\d|\))\s+(?:divided\s+by|over)\s+(-?\d|\()", "$1 / $2"),
-        (r"(?i)(\d|\))\s+to\s+the\s+power\s+of\s+(-?\d|\()", "$1 ^ $2"),
+        (
+            r"(?i)(\d|\))\s+(?:times|multiplied\s+by|x)\s+(-?\d|\()",
+            "$1 * $2",
+        ),
+        (
+            r"(?i)(\d|\))\s+(?:divided\s+by|over)\s+(-?\d|\()",
+            "$1 / $2",
+        ),
+        (
+            r"(?i)(\d|\))\s+to\s+the\s+power\s+of\s+(-?\d|\()",
+            "$1 ^ $2",
+        ),
         (r"(?i)(\d|\))\s+squared\b", "$1^2"),
         (r"(?i)square\s+root\s+of\s+(\d+(?:\.\d+)?)", "sqrt($1)"),
     ]
@@ -68,22 +81,33 @@ impl Slots {
     #[must_use]
     pub fn parse(goal: &str) -> Self {
         let mut values: BTreeMap<&'static str, Vec<Value>> = BTreeMap::new();
-        let mut add = |name: &'static str, value: Value| values.entry(name).or_default().push(value);
+        let mut add =
+            |name: &'static str, value: Value| values.entry(name).or_default().push(value);
         for found in QUOTED.captures_iter(goal) {
             if let Some(text) = (1..=3).find_map(|group| found.get(group)) {
                 add("quoted", json!(text.as_str()));
             }
         }
-        for (name, regex) in [("url", &URL), ("email", &EMAIL), ("did", &DID), ("cid", &CID)] {
+        for (name, regex) in [
+            ("url", &URL),
+            ("email", &EMAIL),
+            ("did", &DID),
+            ("cid", &CID),
+        ] {
             for found in regex.find_iter(goal) {
-                let text = found.as_str().trim_end_matches(['.', ',', ';', ':', '!', '?', ')']);
+                let text = found
+                    .as_str()
+                    .trim_end_matches(['.', ',', ';', ':', '!', '?', ')']);
                 add(name, json!(text));
             }
         }
         let bare = without_literals(goal);
         for found in PATH.captures_iter(&URL.replace_all(goal, " ")) {
             if let Some(path) = found.get(1) {
-                add("path", json!(path.as_str().trim_end_matches(['.', '?', '!'])));
+                add(
+                    "path",
+                    json!(path.as_str().trim_end_matches(['.', '?', '!'])),
+                );
             }
         }
         for found in NUMBER.find_iter(&bare) {
@@ -126,7 +150,11 @@ pub fn without_literals(goal: &str) -> String {
 }
 
 fn number_value(number: f64) -> Value {
-    if number.fract() == 0.0 && number.abs() < 9.0e15 { json!(number as i64) } else { json!(number) }
+    if number.fract() == 0.0 && number.abs() < 9.0e15 {
+        json!(number as i64)
+    } else {
+        json!(number)
+    }
 }
 
 fn expression(goal: &str) -> Option<String> {
@@ -141,7 +169,9 @@ fn expression(goal: &str) -> Option<String> {
         .find_iter(&text)
         .map(|found| found.as_str().trim().to_owned())
         .filter(|text| {
-            let operator = text.char_indices().any(|(at, c)| at > 0 && "+-*/^".contains(c));
+            let operator = text
+                .char_indices()
+                .any(|(at, c)| at > 0 && "+-*/^".contains(c));
             (operator || text.contains('(') && text.starts_with(char::is_alphabetic))
                 && text.contains(|c: char| c.is_ascii_digit())
         })
@@ -188,7 +218,10 @@ fn source_for(
     required: bool,
 ) -> Option<Fill> {
     let lower = name.to_lowercase();
-    let kind = property.get("type").and_then(Value::as_str).unwrap_or("string");
+    let kind = property
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or("string");
     if let Some(constant) = property.get("const") {
         return Some(Fill::Const(constant.clone()));
     }
@@ -196,7 +229,11 @@ fn source_for(
         let goal = goal.to_lowercase();
         return options
             .iter()
-            .find(|option| option.as_str().is_some_and(|word| goal.contains(&word.to_lowercase())))
+            .find(|option| {
+                option
+                    .as_str()
+                    .is_some_and(|word| goal.contains(&word.to_lowercase()))
+            })
             .or_else(|| property.get("default").filter(|_| required))
             .map(|option| Fill::Const(option.clone()));
     }
@@ -230,7 +267,9 @@ fn source_for(
     }
     match kind {
         "number" | "integer" => slot("number"),
-        "string" => slot("quoted").or_else(|| slot("text")).or_else(|| slot("goal")),
+        "string" => slot("quoted")
+            .or_else(|| slot("text"))
+            .or_else(|| slot("goal")),
         "object" if lower == "task" => slot("goal"),
         _ => None,
     }
@@ -245,9 +284,10 @@ pub fn fill(step: &CaseStep, slots: &Slots) -> Result<Value, NoSource> {
     for (name, fill) in &step.parameters {
         let value = match fill {
             Fill::Const(value) => value.clone(),
-            Fill::Slot(slot) => {
-                slots.first(slot).cloned().ok_or_else(|| NoSource { name: slot.clone() })?
-            },
+            Fill::Slot(slot) => slots
+                .first(slot)
+                .cloned()
+                .ok_or_else(|| NoSource { name: slot.clone() })?,
         };
         parameters.insert(name.clone(), value);
     }
@@ -261,7 +301,10 @@ pub fn fill(step: &CaseStep, slots: &Slots) -> Result<Value, NoSource> {
 pub fn abstracted(tool: &ToolInfo, parameters: &Value, slots: &Slots) -> Option<CaseStep> {
     let mut filled = BTreeMap::new();
     for (name, value) in parameters.as_object()? {
-        let property = tool.parameters.get("properties").and_then(|all| all.get(name))?;
+        let property = tool
+            .parameters
+            .get("properties")
+            .and_then(|all| all.get(name))?;
         let closed = value.is_boolean()
             || property.get("default") == Some(value)
             || property
@@ -278,12 +321,19 @@ pub fn abstracted(tool: &ToolInfo, parameters: &Value, slots: &Slots) -> Option<
         };
         filled.insert(name.clone(), fill);
     }
-    Some(CaseStep { tool: tool.name.clone(), parameters: filled })
+    Some(CaseStep {
+        tool: tool.name.clone(),
+        parameters: filled,
+    })
 }
 
 /// Equal but for white space.
 fn same(slot: &Value, value: &Value) -> bool {
-    let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    let bare = |text: &str| {
+        text.chars()
+            .filter(|c| !c.is_whitespace())
+            .collect::<String>()
+    };
     match (slot, value) {
         (Value::String(a), Value::String(b)) => bare(a) == bare(b),
         (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
@@ -303,22 +353,40 @@ mod tests {
 
     #[test]
     fn slots_are_found() {
-        assert_eq!(first("What is 12 * (3 + 4)?", "expression"), Some(json!("12 * (3 + 4)")));
-        assert_eq!(first("what is 12 plus 30", "expression"), Some(json!("12 + 30")));
-        assert_eq!(first("compute 15% of 80", "expression"), Some(json!("15% of 80")));
-        assert_eq!(first("square root of 144 please", "expression"), Some(json!("sqrt(144)")));
+        assert_eq!(
+            first("What is 12 * (3 + 4)?", "expression"),
+            Some(json!("12 * (3 + 4)"))
+        );
+        assert_eq!(
+            first("what is 12 plus 30", "expression"),
+            Some(json!("12 + 30"))
+        );
+        assert_eq!(
+            first("compute 15% of 80", "expression"),
+            Some(json!("15% of 80"))
+        );
+        assert_eq!(
+            first("square root of 144 please", "expression"),
+            Some(json!("sqrt(144)"))
+        );
         assert_eq!(first("Meet at 10", "expression"), None);
         assert_eq!(first("report anything above 80%", "expression"), None);
         assert_eq!(
             first("fetch https://example.org/a?b=1.", "url"),
             Some(json!("https://example.org/a?b=1"))
         );
-        assert_eq!(first("say \"hello there\" now", "quoted"), Some(json!("hello there")));
+        assert_eq!(
+            first("say \"hello there\" now", "quoted"),
+            Some(json!("hello there"))
+        );
         assert_eq!(
             first("Remember that the key is under the mat.", "text"),
             Some(json!("the key is under the mat"))
         );
-        assert_eq!(first("read /etc/hostname.", "path"), Some(json!("/etc/hostname")));
+        assert_eq!(
+            first("read /etc/hostname.", "path"),
+            Some(json!("/etc/hostname"))
+        );
         assert_eq!(first("wait 2.5 seconds", "number"), Some(json!(2.5)));
     }
 
@@ -330,13 +398,26 @@ mod tests {
         let chosen = choose(&schema, &Slots::parse(goal), goal).unwrap();
         assert_eq!(chosen.len(), 1);
         let goal = "calculate the meaning of life";
-        assert_eq!(choose(&schema, &Slots::parse(goal), goal), Err(NoSource { name: "expression".into() }));
-        let step = CaseStep { tool: "calculator".into(), parameters: chosen };
+        assert_eq!(
+            choose(&schema, &Slots::parse(goal), goal),
+            Err(NoSource {
+                name: "expression".into()
+            })
+        );
+        let step = CaseStep {
+            tool: "calculator".into(),
+            parameters: chosen,
+        };
         assert_eq!(
             fill(&step, &Slots::parse("what is 3*3")).unwrap(),
             json!({"expression": "3*3"})
         );
-        assert_eq!(fill(&step, &Slots::parse("hello")), Err(NoSource { name: "expression".into() }));
+        assert_eq!(
+            fill(&step, &Slots::parse("hello")),
+            Err(NoSource {
+                name: "expression".into()
+            })
+        );
     }
 
     proptest! {

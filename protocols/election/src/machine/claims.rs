@@ -47,7 +47,11 @@ impl Machine {
         let weak = !self.covers(&certificate.electorate)
             || (self.is_mo() && self.is_established(now) && !self.is_known(certificate));
         if let Some(reign) = &mut self.reign {
-            reign.weak_since = if weak { reign.weak_since.or(Some(now)) } else { None };
+            reign.weak_since = if weak {
+                reign.weak_since.or(Some(now))
+            } else {
+                None
+            };
         }
     }
 
@@ -90,10 +94,17 @@ impl Machine {
         if certificate.mo != *author || certificate.term != term {
             return Err(Refusal::NotTheMo);
         }
-        if self.heard.get(author).is_some_and(|last| *last >= (term, seq)) {
+        if self
+            .heard
+            .get(author)
+            .is_some_and(|last| *last >= (term, seq))
+        {
             return Err(Refusal::Replay);
         }
-        let incumbent = self.reign.as_mut().filter(|reign| reign.leader.did == *author);
+        let incumbent = self
+            .reign
+            .as_mut()
+            .filter(|reign| reign.leader.did == *author);
         let follows = incumbent.is_some();
         if let Some(reign) = incumbent
             && reign.leader.certificate == *certificate
@@ -111,16 +122,26 @@ impl Machine {
             });
         }
         let strong = self.is_strong(now, certificate);
-        let reach = if strong && established { TERM_MAX } else { self.reach() };
+        let reach = if strong && established {
+            TERM_MAX
+        } else {
+            self.reach()
+        };
         if term > reach {
-            return Err(Refusal::TermJump { term, mine: self.durable.term });
+            return Err(Refusal::TermJump {
+                term,
+                mine: self.durable.term,
+            });
         }
         self.prove(certificate)?;
         if term < self.durable.certified {
             if strong {
                 self.concede(now, author, out);
             }
-            return Err(Refusal::StaleTerm { term, mine: self.durable.certified });
+            return Err(Refusal::StaleTerm {
+                term,
+                mine: self.durable.certified,
+            });
         }
         if let Some(reign) = &self.reign {
             let present = &reign.leader.certificate;
@@ -152,8 +173,10 @@ impl Machine {
         }
         self.vacate(VacantReason::Conceded, out);
         self.candidacy = None;
-        self.promise =
-            Some((author.clone(), now.saturating_add(self.config.vote_timeout_ms)));
+        self.promise = Some((
+            author.clone(),
+            now.saturating_add(self.config.vote_timeout_ms),
+        ));
     }
 
     /// Checks a certificate, unless it was checked before.

@@ -68,8 +68,10 @@ impl Machine {
 
     /// Whether there is cause to stand, and how long to wait on top of the back-off.
     fn reason_to_stand(&self, now: u64) -> Option<u64> {
-        let promised =
-            self.promise.as_ref().is_some_and(|(did, until)| *did != self.me && now < *until);
+        let promised = self
+            .promise
+            .as_ref()
+            .is_some_and(|(did, until)| *did != self.me && now < *until);
         if now < self.settled_at
             || now < self.abstain_until
             || promised
@@ -77,7 +79,9 @@ impl Machine {
         {
             return None;
         }
-        let Some(reign) = &self.reign else { return Some(0) };
+        let Some(reign) = &self.reign else {
+            return Some(0);
+        };
         if reign.leader.did != self.me {
             // The MO has had a lease to renew its mandate, and has not.
             return (!self.is_protected(now)).then_some(0);
@@ -86,22 +90,33 @@ impl Machine {
             // Two MOs that have just met settle first which of them goes on.
             return Some(self.config.heartbeat_ms);
         }
-        let rested =
-            self.restood_at.is_none_or(|at| now >= at.saturating_add(self.config.lease_ms));
+        let rested = self
+            .restood_at
+            .is_none_or(|at| now >= at.saturating_add(self.config.lease_ms));
         (self.outranked > reign.leader.term && rested).then_some(0)
     }
 
     fn back_off(&mut self) -> u64 {
         let step = self.config.backoff_step_ms;
-        let rank = self.view.my_rank(self.next_term(), self.config.min_reputation);
+        let rank = self
+            .view
+            .my_rank(self.next_term(), self.config.min_reputation);
         let rank = u64::try_from(rank).unwrap_or(u64::MAX).min(RANKS_APART);
         // Half a step keeps ranks apart; those of the last place have as much room as all before.
-        let spread = if rank < RANKS_APART { step / 2 } else { step.saturating_mul(RANKS_APART) };
-        let mut delay = rank.saturating_mul(step).saturating_add(self.jitter.below(spread));
+        let spread = if rank < RANKS_APART {
+            step / 2
+        } else {
+            step.saturating_mul(RANKS_APART)
+        };
+        let mut delay = rank
+            .saturating_mul(step)
+            .saturating_add(self.jitter.below(spread));
         if self.attempts > 0 {
             let spread = step.saturating_mul(1 << self.attempts.min(6));
-            delay = delay
-                .saturating_add(self.jitter.below(spread.min(self.config.lease_ms / 2).max(1)));
+            delay = delay.saturating_add(
+                self.jitter
+                    .below(spread.min(self.config.lease_ms / 2).max(1)),
+            );
         }
         delay
     }
@@ -110,8 +125,11 @@ impl Machine {
         self.stand_at = None;
         let term = self.next_term();
         let electorate =
-            self.view.electorate(term, self.config.electorate_max, self.config.min_reputation);
-        let Ok(digest) = electorate_digest(&electorate) else { return };
+            self.view
+                .electorate(term, self.config.electorate_max, self.config.min_reputation);
+        let Ok(digest) = electorate_digest(&electorate) else {
+            return;
+        };
         let voting = electorate.binary_search(&self.me).is_ok();
         self.durable.term = term;
         if voting {
@@ -152,18 +170,29 @@ impl Machine {
         vote: &Signed<ElectionMessage>,
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
-        let ElectionMessage::Vote { term, candidate, electorate, .. } = &vote.body else {
+        let ElectionMessage::Vote {
+            term,
+            candidate,
+            electorate,
+            ..
+        } = &vote.body
+        else {
             return Ok(());
         };
         self.note_ballot(&vote.author, *term, candidate, electorate)?;
-        let Some(candidacy) = &mut self.candidacy else { return Ok(()) };
+        let Some(candidacy) = &mut self.candidacy else {
+            return Ok(());
+        };
         if *term != candidacy.term || *candidate != self.me || *electorate != candidacy.digest {
             return Ok(());
         }
         if candidacy.electorate.binary_search(&vote.author).is_err() {
             return Err(Refusal::OutsideElectorate);
         }
-        candidacy.votes.entry(vote.author.clone()).or_insert_with(|| vote.clone());
+        candidacy
+            .votes
+            .entry(vote.author.clone())
+            .or_insert_with(|| vote.clone());
         if is_majority(candidacy.votes.len(), candidacy.electorate.len()) {
             self.win(now, out);
         }
@@ -188,14 +217,32 @@ impl Machine {
             return Ok(());
         }
         let ballot = (candidate.clone(), *electorate);
-        let first = self.ballots.1.entry(voter.clone()).or_insert_with(|| ballot.clone());
-        if *first == ballot { Ok(()) } else { Err(Refusal::DoubleVote(term)) }
+        let first = self
+            .ballots
+            .1
+            .entry(voter.clone())
+            .or_insert_with(|| ballot.clone());
+        if *first == ballot {
+            Ok(())
+        } else {
+            Err(Refusal::DoubleVote(term))
+        }
     }
 
     fn win(&mut self, now: u64, out: &mut Outputs) {
-        let Some(candidacy) = self.candidacy.take() else { return };
-        let Candidacy { term, electorate, votes, .. } = candidacy;
-        if self.my_reign().is_some_and(|reign| reign.weak_since.is_none()) {
+        let Some(candidacy) = self.candidacy.take() else {
+            return;
+        };
+        let Candidacy {
+            term,
+            electorate,
+            votes,
+            ..
+        } = candidacy;
+        if self
+            .my_reign()
+            .is_some_and(|reign| reign.weak_since.is_none())
+        {
             self.restood_at = Some(now);
         }
         let certificate = Certificate {
@@ -224,14 +271,26 @@ impl Machine {
         self.stand_at = None;
         self.promise = None;
         self.attempts = 0;
-        let durable = (self.durable.term.max(term), self.durable.certified.max(term));
+        let durable = (
+            self.durable.term.max(term),
+            self.durable.certified.max(term),
+        );
         if durable != (self.durable.term, self.durable.certified) {
             (self.durable.term, self.durable.certified) = durable;
             self.persist(out);
         }
-        out.push(Output::Elected { mo: mo.clone(), term, certificate: certificate.clone() });
+        out.push(Output::Elected {
+            mo: mo.clone(),
+            term,
+            certificate: certificate.clone(),
+        });
         self.reign = Some(Reign {
-            leader: Leader { did: mo, term, certificate, since_ms: self.clock.wall() },
+            leader: Leader {
+                did: mo,
+                term,
+                certificate,
+                since_ms: self.clock.wall(),
+            },
             lease_until,
             weak_since: None,
             last_heartbeat: now,

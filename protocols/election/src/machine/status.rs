@@ -32,7 +32,9 @@ impl Machine {
             since_ms: reign.map(|reign| reign.leader.since_ms),
             elected_by: certificate.map_or_else(Vec::new, |c| c.voters().cloned().collect()),
             electorate: certificate.map_or_else(Vec::new, |c| c.electorate.clone()),
-            certificate: certificate.and_then(|c| c.cid().ok()).map(|cid| cid.to_string()),
+            certificate: certificate
+                .and_then(|c| c.cid().ok())
+                .map(|cid| cid.to_string()),
             live: self.view.live(),
             lease_remaining_ms,
             why_not_me: self.why_not_me(now, role),
@@ -67,10 +69,16 @@ impl Machine {
             );
         }
         if now < self.settled_at {
-            return format!("listens for another {} before it stands", seconds(self.settled_at));
+            return format!(
+                "listens for another {} before it stands",
+                seconds(self.settled_at)
+            );
         }
         if now < self.abstain_until {
-            return format!("stepped down; stands again in {}", seconds(self.abstain_until));
+            return format!(
+                "stepped down; stands again in {}",
+                seconds(self.abstain_until)
+            );
         }
         if let Some((candidate, until)) = &self.promise
             && now < *until
@@ -85,7 +93,9 @@ impl Machine {
             Some(at) => format!(
                 "no MO is known; stands in {} by its rank of {} among {}",
                 seconds(at),
-                self.view.my_rank(self.next_term(), self.config.min_reputation) + 1,
+                self.view
+                    .my_rank(self.next_term(), self.config.min_reputation)
+                    + 1,
                 self.view.len(),
             ),
             None => "no MO is known; about to stand".to_owned(),

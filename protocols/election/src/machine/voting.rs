@@ -51,7 +51,10 @@ impl Machine {
             out.push(Output::Send(vote));
             return Ok(());
         }
-        let leads = self.reign.as_ref().is_some_and(|reign| reign.leader.did == *candidate);
+        let leads = self
+            .reign
+            .as_ref()
+            .is_some_and(|reign| reign.leader.did == *candidate);
         if self.is_protected(now) && !leads {
             self.nudge(now);
             let (mo, term) = self
@@ -81,7 +84,10 @@ impl Machine {
         }
         let known = self.view.count(electorate.iter());
         if known * 2 <= electorate.len() && !leads {
-            return Err(Refusal::UnknownElectorate { known, electorate: electorate.len() });
+            return Err(Refusal::UnknownElectorate {
+                known,
+                electorate: electorate.len(),
+            });
         }
         if !self.covers(electorate) {
             return Err(Refusal::NarrowElectorate {
@@ -91,8 +97,10 @@ impl Machine {
         }
         // From here on this candidate may win: others wait, whether this node may vote or not.
         if self.view.contains(candidate) {
-            self.promise =
-                Some((candidate.clone(), now.saturating_add(self.config.vote_timeout_ms)));
+            self.promise = Some((
+                candidate.clone(),
+                now.saturating_add(self.config.vote_timeout_ms),
+            ));
             self.candidacy = None;
         }
         if electorate.binary_search(&self.me).is_err() {

@@ -11,14 +11,36 @@ const T0: u64 = 1_700_000_000_000;
 #[derive(Clone, Debug)]
 enum Step {
     Tick,
-    Candidate { author: u8, term: u64, electorate: Vec<u8> },
-    Vote { author: u8, candidate: u8, term: u64, electorate: Vec<u8> },
-    Heartbeat { author: u8, mo: u8, term: u64, seq: u64, electorate: Vec<u8>, voters: Vec<u8> },
-    StepDownOf { author: u8, term: u64 },
-    Ahead { author: u8, term: u64 },
+    Candidate {
+        author: u8,
+        term: u64,
+        electorate: Vec<u8>,
+    },
+    Vote {
+        author: u8,
+        candidate: u8,
+        term: u64,
+        electorate: Vec<u8>,
+    },
+    Heartbeat {
+        author: u8,
+        mo: u8,
+        term: u64,
+        seq: u64,
+        electorate: Vec<u8>,
+        voters: Vec<u8>,
+    },
+    Resignation {
+        author: u8,
+        term: u64,
+    },
+    Ahead {
+        author: u8,
+        term: u64,
+    },
     Seen(u8, u32),
     Lost(u8),
-    StepDown,
+    Resign,
     Restart,
 }
 
@@ -46,11 +68,11 @@ fn step() -> impl Strategy<Value = Step> {
                 author, mo, term, seq, electorate, voters
             }
         ),
-        1 => (who.clone(), term()).prop_map(|(author, term)| Step::StepDownOf { author, term }),
+        1 => (who.clone(), term()).prop_map(|(author, term)| Step::Resignation { author, term }),
         1 => (who.clone(), term()).prop_map(|(author, term)| Step::Ahead { author, term }),
         3 => (who.clone(), 0u32..3).prop_map(|(n, reputation)| Step::Seen(n, reputation)),
         1 => who.prop_map(Step::Lost),
-        1 => Just(Step::StepDown),
+        1 => Just(Step::Resign),
         1 => Just(Step::Restart),
     ]
 }
@@ -74,16 +96,32 @@ fn input(step: &Step, timestamp: u64) -> Option<Input> {
     let (author, body) = match step {
         Step::Tick => return Some(Input::Tick),
         Step::Seen(n, reputation) => {
-            return Some(Input::MemberSeen { did: did(*n), reputation: *reputation });
+            return Some(Input::MemberSeen {
+                did: did(*n),
+                reputation: *reputation,
+            });
         }
         Step::Lost(n) => return Some(Input::MemberLost { did: did(*n) }),
-        Step::StepDown => return Some(Input::StepDown),
+        Step::Resign => return Some(Input::StepDown),
         Step::Restart => return None,
-        Step::Candidate { author, term, electorate } => (
+        Step::Candidate {
             author,
-            ElectionMessage::Candidate { term: *term, electorate: sorted(electorate), timestamp },
+            term,
+            electorate,
+        } => (
+            author,
+            ElectionMessage::Candidate {
+                term: *term,
+                electorate: sorted(electorate),
+                timestamp,
+            },
         ),
-        Step::Vote { author, candidate, term, electorate } => (
+        Step::Vote {
+            author,
+            candidate,
+            term,
+            electorate,
+        } => (
             author,
             ElectionMessage::Vote {
                 term: *term,
@@ -92,7 +130,14 @@ fn input(step: &Step, timestamp: u64) -> Option<Input> {
                 timestamp,
             },
         ),
-        Step::Heartbeat { author, mo, term, seq, electorate, voters } => (
+        Step::Heartbeat {
+            author,
+            mo,
+            term,
+            seq,
+            electorate,
+            voters,
+        } => (
             author,
             ElectionMessage::Heartbeat {
                 term: *term,
@@ -101,14 +146,25 @@ fn input(step: &Step, timestamp: u64) -> Option<Input> {
                 certificate: certificate(*term, *mo, electorate, voters),
             },
         ),
-        Step::StepDownOf { author, term } => {
-            (author, ElectionMessage::StepDown { term: *term, timestamp })
-        }
-        Step::Ahead { author, term } => {
-            (author, ElectionMessage::Ahead { term: *term, to: did(1), timestamp })
-        }
+        Step::Resignation { author, term } => (
+            author,
+            ElectionMessage::StepDown {
+                term: *term,
+                timestamp,
+            },
+        ),
+        Step::Ahead { author, term } => (
+            author,
+            ElectionMessage::Ahead {
+                term: *term,
+                to: did(1),
+                timestamp,
+            },
+        ),
     };
-    Some(Input::Message(Verified::sign(&identity(*author), body).unwrap()))
+    Some(Input::Message(
+        Verified::sign(&identity(*author), body).unwrap(),
+    ))
 }
 
 proptest! {

@@ -39,7 +39,12 @@ pub fn certificate(term: u64, mo: u8, electorate: &[u8], voters: &[u8]) -> Certi
         })
         .collect();
     votes.sort_by(|a, b| a.author.cmp(&b.author));
-    Certificate { term, mo: did(mo), electorate, votes }
+    Certificate {
+        term,
+        mo: did(mo),
+        electorate,
+        votes,
+    }
 }
 
 /// A machine of node 1 with its clock.
@@ -50,14 +55,20 @@ struct Bench {
 
 impl Bench {
     fn new(durable: Durable) -> Self {
-        Self { machine: Machine::new(Config::default(), did(1), durable, T0, 1), now: T0 }
+        Self {
+            machine: Machine::new(Config::default(), did(1), durable, T0, 1),
+            now: T0,
+        }
     }
 
     /// Node 1, which knows nodes 2 to 5, and follows node 2 in term 1 by a full mandate.
     fn following() -> Self {
         let mut bench = Self::new(Durable::default());
         for n in 2..=5 {
-            bench.give(Input::MemberSeen { did: did(n), reputation: 0 });
+            bench.give(Input::MemberSeen {
+                did: did(n),
+                reputation: 0,
+            });
         }
         let mandate = certificate(1, 2, &[1, 2, 3, 4, 5], &[2, 3, 4]);
         for seq in 1..=7 {
@@ -85,15 +96,19 @@ impl Bench {
     }
 
     fn say(&mut self, author: u8, body: ElectionMessage) -> Vec<Output> {
-        self.give(Input::Message(Verified::sign(&identity(author), body).unwrap()))
+        self.give(Input::Message(
+            Verified::sign(&identity(author), body).unwrap(),
+        ))
     }
 
     /// Why the message was refused, if it was.
     fn refusal(&mut self, author: u8, body: ElectionMessage) -> Option<Refusal> {
-        self.say(author, body).into_iter().find_map(|output| match output {
-            Output::Refused { reason, .. } => Some(reason),
-            _ => None,
-        })
+        self.say(author, body)
+            .into_iter()
+            .find_map(|output| match output {
+                Output::Refused { reason, .. } => Some(reason),
+                _ => None,
+            })
     }
 
     fn heartbeat(&mut self, author: u8, seq: u64, certificate: &Certificate) -> Option<Refusal> {
@@ -107,17 +122,25 @@ impl Bench {
     }
 
     fn candidate(&mut self, author: u8, term: u64, electorate: &[u8]) -> Vec<Output> {
-        let body =
-            ElectionMessage::Candidate { term, electorate: dids(electorate), timestamp: self.now };
+        let body = ElectionMessage::Candidate {
+            term,
+            electorate: dids(electorate),
+            timestamp: self.now,
+        };
         self.say(author, body)
     }
 
     fn mo(&self) -> Option<(Did, u64)> {
-        self.machine.leader().map(|Leader { did, term, .. }| (did, term))
+        self.machine
+            .leader()
+            .map(|Leader { did, term, .. }| (did, term))
     }
 
     fn lease(&self) -> u64 {
-        self.machine.status(self.now).lease_remaining_ms.unwrap_or(0)
+        self.machine
+            .status(self.now)
+            .lease_remaining_ms
+            .unwrap_or(0)
     }
 }
 
@@ -139,10 +162,19 @@ fn one_heartbeat_is_enough_for_a_newcomer() {
     let mandate = certificate(9, 2, &[2, 3, 4], &[2, 3]);
     assert_eq!(bench.heartbeat(2, 40, &mandate), None);
     assert_eq!(bench.mo(), Some((did(2), 9)));
-    assert_eq!((bench.machine.durable().term, bench.machine.durable().certified), (9, 9));
+    assert_eq!(
+        (
+            bench.machine.durable().term,
+            bench.machine.durable().certified
+        ),
+        (9, 9)
+    );
     let status = bench.machine.status(bench.now);
     assert_eq!((status.role, status.elected_by.len()), (Role::Follower, 2));
-    assert!(status.why_not_me.contains("leads term 9 with 2 of 3 votes"), "{status:?}");
+    assert!(
+        status.why_not_me.contains("leads term 9 with 2 of 3 votes"),
+        "{status:?}"
+    );
     assert!(!bench.machine.is_mo());
 }
 
@@ -170,7 +202,10 @@ fn replayed_and_old_heartbeats_extend_no_lease() {
         seq: 100,
         certificate: mandate.clone(),
     };
-    assert!(matches!(bench.refusal(2, stale), Some(Refusal::OutOfTime(_))));
+    assert!(matches!(
+        bench.refusal(2, stale),
+        Some(Refusal::OutOfTime(_))
+    ));
     assert_eq!(bench.lease(), before);
     assert_eq!(bench.heartbeat(2, 8, &mandate), None);
     assert!(bench.lease() > before);
@@ -185,7 +220,10 @@ fn replayed_and_old_heartbeats_extend_no_lease() {
 fn a_node_that_certifies_itself_does_not_unseat_a_mandate() {
     let mut bench = Bench::following();
     let alone = certificate(500, 5, &[5], &[5]);
-    assert_eq!(bench.heartbeat(5, 1, &alone), Some(Refusal::WorseClaim { mo: did(2) }));
+    assert_eq!(
+        bench.heartbeat(5, 1, &alone),
+        Some(Refusal::WorseClaim { mo: did(2) })
+    );
     assert_eq!(bench.mo(), Some((did(2), 1)));
 }
 
@@ -212,15 +250,30 @@ fn an_electorate_of_strangers_is_refused_by_an_established_view() {
     let sybils = certificate(2, 100, &strangers, &strangers);
     let mut bench = Bench::vacant();
     let reason = bench.heartbeat(100, 1, &sybils);
-    assert_eq!(reason, Some(Refusal::UnknownVoters { known: 0, voters: 31 }));
+    assert_eq!(
+        reason,
+        Some(Refusal::UnknownVoters {
+            known: 0,
+            voters: 31
+        })
+    );
     // Naming honest members who did not vote does not help.
     let mixed: Vec<u8> = (2..=5).chain(100..104).collect();
     let padded = certificate(2, 100, &mixed, &[100, 101, 102, 103, 5]);
     let reason = bench.heartbeat(100, 1, &padded);
-    assert_eq!(reason, Some(Refusal::UnknownVoters { known: 1, voters: 5 }));
+    assert_eq!(
+        reason,
+        Some(Refusal::UnknownVoters {
+            known: 1,
+            voters: 5
+        })
+    );
     // Nor do they get a vote.
     let call = bench.candidate(100, 2, &strangers);
-    assert!(matches!(refused(&call), Some(Refusal::UnknownElectorate { known: 0, .. })));
+    assert!(matches!(
+        refused(&call),
+        Some(Refusal::UnknownElectorate { known: 0, .. })
+    ));
     assert_eq!(bench.mo(), None);
 }
 
@@ -231,7 +284,10 @@ fn a_newcomer_deceived_by_strangers_returns_once_it_knows_the_members() {
     let sybils = certificate(9, 100, &strangers, &strangers);
     assert_eq!(bench.heartbeat(100, 1, &sybils), None);
     for n in 2..=5 {
-        bench.give(Input::MemberSeen { did: did(n), reputation: 0 });
+        bench.give(Input::MemberSeen {
+            did: did(n),
+            reputation: 0,
+        });
     }
     for seq in 2..7 {
         bench.after(1_500);
@@ -246,13 +302,19 @@ fn a_newcomer_deceived_by_strangers_returns_once_it_knows_the_members() {
         certificate: lower,
     };
     let outputs = bench.say(2, body);
-    assert!(matches!(refused(&outputs), Some(Refusal::StaleTerm { term: 4, mine: 9 })));
+    assert!(matches!(
+        refused(&outputs),
+        Some(Refusal::StaleTerm { term: 4, mine: 9 })
+    ));
     assert!(outputs.iter().any(|output| matches!(
         output,
         Output::Send(ElectionMessage::Ahead { term: 9, to, .. }) if *to == did(2)
     )));
     assert_eq!(bench.mo(), None, "it gives the weaker MO up");
-    assert!(bench.heartbeat(100, 7, &sybils).is_some(), "and does not go back");
+    assert!(
+        bench.heartbeat(100, 7, &sybils).is_some(),
+        "and does not go back"
+    );
     let again = certificate(10, 2, &[2, 3, 4, 5], &[2, 3, 4]);
     assert_eq!(bench.heartbeat(2, 2, &again), None);
     assert_eq!(bench.mo(), Some((did(2), 10)));
@@ -262,8 +324,18 @@ fn a_newcomer_deceived_by_strangers_returns_once_it_knows_the_members() {
 fn nobody_gets_a_vote_while_the_mo_lives_but_the_mo_itself() {
     let mut bench = Bench::following();
     let rival = bench.candidate(3, 2, &[1, 2, 3, 4, 5]);
-    assert_eq!(refused(&rival), Some(&Refusal::MoAlive { mo: did(2), term: 1 }));
-    assert_eq!(bench.machine.durable().term, 1, "a refused candidate raises no term");
+    assert_eq!(
+        refused(&rival),
+        Some(&Refusal::MoAlive {
+            mo: did(2),
+            term: 1
+        })
+    );
+    assert_eq!(
+        bench.machine.durable().term,
+        1,
+        "a refused candidate raises no term"
+    );
     assert_eq!(votes(&bench.candidate(2, 2, &[1, 2, 3, 4, 5])), 1);
 }
 
@@ -271,19 +343,38 @@ fn nobody_gets_a_vote_while_the_mo_lives_but_the_mo_itself() {
 fn one_vote_a_term_and_repeats_of_it_are_equal() {
     let mut bench = Bench::vacant();
     let first = bench.candidate(3, 2, &[1, 2, 3, 4, 5]);
-    let persist = first.iter().position(|output| matches!(output, Output::Persist(_)));
-    let send = first.iter().position(|output| matches!(output, Output::Send(_)));
+    let persist = first
+        .iter()
+        .position(|output| matches!(output, Output::Persist(_)));
+    let send = first
+        .iter()
+        .position(|output| matches!(output, Output::Send(_)));
     assert!(persist.is_some() && persist < send, "{first:?}");
-    assert_eq!(votes(&bench.candidate(3, 2, &[1, 2, 3, 4, 5])), 1, "a repeat");
-    assert_eq!(votes(&bench.candidate(3, 2, &[1, 3, 4, 5])), 0, "another electorate");
-    assert_eq!(votes(&bench.candidate(4, 2, &[1, 2, 3, 4, 5])), 0, "another candidate");
+    assert_eq!(
+        votes(&bench.candidate(3, 2, &[1, 2, 3, 4, 5])),
+        1,
+        "a repeat"
+    );
+    assert_eq!(
+        votes(&bench.candidate(3, 2, &[1, 3, 4, 5])),
+        0,
+        "another electorate"
+    );
+    assert_eq!(
+        votes(&bench.candidate(4, 2, &[1, 2, 3, 4, 5])),
+        0,
+        "another candidate"
+    );
     let hasty = bench.candidate(4, 3, &[1, 2, 3, 4, 5]);
     assert_eq!(refused(&hasty), Some(&Refusal::Promised(did(3))));
 
     // The same after a restart from what was persisted.
     let mut bench = Bench::new(bench.machine.durable().clone());
     for n in 2..=5 {
-        bench.give(Input::MemberSeen { did: did(n), reputation: 0 });
+        bench.give(Input::MemberSeen {
+            did: did(n),
+            reputation: 0,
+        });
     }
     bench.now += 1_501;
     assert_eq!(votes(&bench.candidate(4, 2, &[1, 2, 3, 4, 5])), 0);
@@ -297,11 +388,24 @@ fn absurd_terms_get_no_vote_and_move_no_term() {
     let term = bench.machine.durable().term;
     for absurd in [term + 1_000_001, TERM_MAX, TERM_MAX + 1, u64::MAX] {
         let outputs = bench.candidate(3, absurd, &[1, 2, 3, 4, 5]);
-        assert!(matches!(refused(&outputs), Some(Refusal::TermJump { .. })), "{outputs:?}");
-        let hint = ElectionMessage::Ahead { term: absurd, to: did(1), timestamp: bench.now };
-        assert!(matches!(bench.refusal(3, hint), Some(Refusal::TermJump { .. })));
+        assert!(
+            matches!(refused(&outputs), Some(Refusal::TermJump { .. })),
+            "{outputs:?}"
+        );
+        let hint = ElectionMessage::Ahead {
+            term: absurd,
+            to: did(1),
+            timestamp: bench.now,
+        };
+        assert!(matches!(
+            bench.refusal(3, hint),
+            Some(Refusal::TermJump { .. })
+        ));
         let weak = certificate(absurd, 3, &[3], &[3]);
-        assert!(matches!(bench.heartbeat(3, 1, &weak), Some(Refusal::TermJump { .. })));
+        assert!(matches!(
+            bench.heartbeat(3, 1, &weak),
+            Some(Refusal::TermJump { .. })
+        ));
     }
     assert_eq!(bench.machine.durable().term, term);
     // A mandate of known voters may be any distance ahead, up to the last term.
@@ -311,17 +415,27 @@ fn absurd_terms_get_no_vote_and_move_no_term() {
     bench.after(6_000);
     let status = bench.machine.status(bench.now);
     assert_eq!(status.role, Role::Waiting);
-    assert!(status.why_not_me.contains("is the last there is"), "{}", status.why_not_me);
+    assert!(
+        status.why_not_me.contains("is the last there is"),
+        "{}",
+        status.why_not_me
+    );
 }
 
 #[test]
 fn narrow_and_malformed_electorates_get_no_vote() {
     let mut bench = Bench::vacant();
     let narrow = bench.candidate(3, 2, &[1, 3]);
-    assert!(matches!(refused(&narrow), Some(Refusal::NarrowElectorate { electorate: 2, .. })));
+    assert!(matches!(
+        refused(&narrow),
+        Some(Refusal::NarrowElectorate { electorate: 2, .. })
+    ));
     for electorate in [vec![], vec![did(3), did(3), did(3), did(3)]] {
-        let body =
-            ElectionMessage::Candidate { term: 2, electorate, timestamp: bench.now };
+        let body = ElectionMessage::Candidate {
+            term: 2,
+            electorate,
+            timestamp: bench.now,
+        };
         assert_eq!(bench.refusal(3, body), Some(Refusal::MalformedElectorate));
     }
     let long_ago = ElectionMessage::Candidate {
@@ -329,7 +443,10 @@ fn narrow_and_malformed_electorates_get_no_vote() {
         electorate: dids(&[1, 2, 3, 4, 5]),
         timestamp: bench.now - 200_000,
     };
-    assert!(matches!(bench.refusal(3, long_ago), Some(Refusal::OutOfTime(_))));
+    assert!(matches!(
+        bench.refusal(3, long_ago),
+        Some(Refusal::OutOfTime(_))
+    ));
 }
 
 #[test]
@@ -339,14 +456,17 @@ fn votes_from_outside_and_second_votes_do_not_count() {
     let (term, electorate) = (0..100)
         .find_map(|_| {
             bench.after(50).into_iter().find_map(|output| match output {
-                Output::Send(ElectionMessage::Candidate { term, electorate, .. }) => {
-                    Some((term, electorate))
-                }
+                Output::Send(ElectionMessage::Candidate {
+                    term, electorate, ..
+                }) => Some((term, electorate)),
                 _ => None,
             })
         })
         .expect("it stands");
-    assert!(!electorate.contains(&did(2)), "the MO that fell silent has no vote");
+    assert!(
+        !electorate.contains(&did(2)),
+        "the MO that fell silent has no vote"
+    );
     let vote = |candidate, timestamp| ElectionMessage::Vote {
         term,
         candidate: did(candidate),
@@ -354,12 +474,20 @@ fn votes_from_outside_and_second_votes_do_not_count() {
         timestamp,
     };
     let now = bench.now;
-    assert_eq!(bench.refusal(77, vote(1, now)), Some(Refusal::OutsideElectorate));
+    assert_eq!(
+        bench.refusal(77, vote(1, now)),
+        Some(Refusal::OutsideElectorate)
+    );
     assert_eq!(bench.refusal(3, vote(4, now)), None);
-    assert_eq!(bench.refusal(3, vote(1, now)), Some(Refusal::DoubleVote(term)));
+    assert_eq!(
+        bench.refusal(3, vote(1, now)),
+        Some(Refusal::DoubleVote(term))
+    );
     for (voter, wins) in [(1, false), (4, false), (4, false), (5, true)] {
         let outputs = bench.say(voter, vote(1, now));
-        let elected = outputs.iter().any(|output| matches!(output, Output::Elected { .. }));
+        let elected = outputs
+            .iter()
+            .any(|output| matches!(output, Output::Elected { .. }));
         assert_eq!(elected, wins, "vote of {voter}: {outputs:?}");
     }
     assert!(bench.machine.is_mo());
@@ -376,7 +504,10 @@ fn a_forged_certificate_is_refused_as_misbehaviour() {
     let reason = bench.heartbeat(3, 1, &forged).unwrap();
     assert!(matches!(reason, Refusal::Certificate(_)) && reason.is_misbehaviour());
     let minority = certificate(2, 3, &[1, 2, 3, 4, 5], &[3, 4]);
-    assert!(matches!(bench.heartbeat(3, 1, &minority), Some(Refusal::Certificate(_))));
+    assert!(matches!(
+        bench.heartbeat(3, 1, &minority),
+        Some(Refusal::Certificate(_))
+    ));
     assert_eq!(bench.mo(), None);
 }
 

@@ -6,9 +6,10 @@ use crate::sim::{Sim, Trace};
 pub fn one_vote_per_term(trace: &Trace) -> Result<(), String> {
     match trace.ballots.iter().find(|(_, ballots)| ballots.len() > 1) {
         None => Ok(()),
-        Some(((voter, term), ballots)) => {
-            Err(format!("{voter} sent {} ballots in term {term}", ballots.len()))
-        }
+        Some(((voter, term), ballots)) => Err(format!(
+            "{voter} sent {} ballots in term {term}",
+            ballots.len()
+        )),
     }
 }
 
@@ -17,7 +18,10 @@ pub fn durable_terms_never_fall(trace: &Trace) -> Result<(), String> {
     for (node, terms) in &trace.terms {
         for pair in terms.windows(2) {
             if pair[1].0 < pair[0].0 || pair[1].1 < pair[0].1 {
-                return Err(format!("node {node} went from {:?} to {:?}", pair[0], pair[1]));
+                return Err(format!(
+                    "node {node} went from {:?} to {:?}",
+                    pair[0], pair[1]
+                ));
             }
         }
     }
@@ -29,7 +33,10 @@ pub fn followed_terms_never_fall(trace: &Trace) -> Result<(), String> {
     for (node, followed) in &trace.followed {
         for pair in followed.windows(2) {
             if pair[1].1 < pair[0].1 {
-                return Err(format!("node {node} followed {:?} and then {:?}", pair[0], pair[1]));
+                return Err(format!(
+                    "node {node} followed {:?} and then {:?}",
+                    pair[0], pair[1]
+                ));
             }
         }
     }
@@ -50,12 +57,22 @@ pub fn one_mo_per_component(sim: &Sim) -> Result<(), String> {
         let Some(leader) = sim.leader(node) else {
             return Err(format!("node {node} of group {group} has no MO"));
         };
-        let mo = (0..sim.len()).find(|other| *sim.did(*other) == leader.did).unwrap();
+        let mo = (0..sim.len())
+            .find(|other| *sim.did(*other) == leader.did)
+            .unwrap();
         if !sim.is_up(mo) || sim.group(mo) != group {
-            return Err(format!("node {node} of group {group} follows {mo}, which is not there"));
+            return Err(format!(
+                "node {node} of group {group} follows {mo}, which is not there"
+            ));
         }
-        if sim.leader(mo).is_none_or(|own| own.did != leader.did || own.term != leader.term) {
-            return Err(format!("node {node} follows {mo} in term {}, {mo} does not", leader.term));
+        if sim
+            .leader(mo)
+            .is_none_or(|own| own.did != leader.did || own.term != leader.term)
+        {
+            return Err(format!(
+                "node {node} follows {mo} in term {}, {mo} does not",
+                leader.term
+            ));
         }
         let first = (0..sim.len())
             .find(|other| sim.is_up(*other) && sim.group(*other) == group)

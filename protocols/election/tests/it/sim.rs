@@ -60,15 +60,30 @@ pub struct Net {
 
 impl Net {
     pub fn with_loss(loss_percent: u64) -> Self {
-        Self { loss_percent, duplicate_percent: 3, delay_ms: (5, 100) }
+        Self {
+            loss_percent,
+            duplicate_percent: 3,
+            delay_ms: (5, 100),
+        }
     }
 }
 
 enum Event {
-    Tick { node: usize, at: u64 },
-    Deliver { to: usize, message: Rc<Verified<ElectionMessage>> },
-    Presence { node: usize },
-    PresenceArrives { to: usize, from: usize },
+    Tick {
+        node: usize,
+        at: u64,
+    },
+    Deliver {
+        to: usize,
+        message: Rc<Verified<ElectionMessage>>,
+    },
+    Presence {
+        node: usize,
+    },
+    PresenceArrives {
+        to: usize,
+        from: usize,
+    },
 }
 
 struct Node {
@@ -110,6 +125,8 @@ pub struct Sim {
     pub trace: Trace,
     /// A driver with a bug: it sends before it commits.
     pub commits_late: bool,
+    /// Whether the drivers report members at all.
+    pub reports_members: bool,
     now: u64,
     order: u64,
     queue: BTreeMap<(u64, u64), Event>,
@@ -117,7 +134,7 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// `n` nodes that all start within `stagger_ms`.
+    /// `n` nodes, none of them started.
     pub fn new(seed: u64, n: usize, net: Net) -> Self {
         let nodes = (0..n)
             .map(|i| {
@@ -143,6 +160,7 @@ impl Sim {
             rng: Rng::new(seed),
             trace: Trace::default(),
             commits_late: false,
+            reports_members: true,
             now: 0,
             order: 0,
             queue: BTreeMap::new(),
@@ -244,7 +262,10 @@ impl Sim {
         let this = &mut self.nodes[node];
         let Some(machine) = &this.machine else { return };
         let next = machine.next_tick_ms();
-        assert!(next > clock || this.clock_error != 0, "a tick must lie ahead");
+        assert!(
+            next > clock || this.clock_error != 0,
+            "a tick must lie ahead"
+        );
         let at = self.now + next.saturating_sub(clock).max(1);
         if this.tick_at.is_none_or(|due| at < due || due <= self.now) {
             this.tick_at = Some(at);
@@ -281,7 +302,9 @@ impl Sim {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let clock = self.clock(node);
-            let Some(machine) = &mut self.nodes[node].machine else { return };
+            let Some(machine) = &mut self.nodes[node].machine else {
+                return;
+            };
             for output in machine.handle(input, clock) {
                 if let Some(left) = &mut self.nodes[node].crash_in {
                     if *left == 0 {
@@ -298,9 +321,17 @@ impl Sim {
                         }
                         inputs.push_back(Input::Message(self.send(node, body)));
                     }
-                    Output::Elected { mo, term, certificate } => {
+                    Output::Elected {
+                        mo,
+                        term,
+                        certificate,
+                    } => {
                         assert_eq!((&certificate.mo, certificate.term), (&mo, term));
-                        self.trace.followed.entry(node).or_default().push((mo.clone(), term));
+                        self.trace
+                            .followed
+                            .entry(node)
+                            .or_default()
+                            .push((mo.clone(), term));
                         if self.trace.last_mo.insert(node, mo.clone()).as_ref() != Some(&mo) {
                             self.trace.changes.push((self.now, node, mo));
                         }
@@ -319,7 +350,13 @@ impl Sim {
 
     fn send(&mut self, node: usize, body: ElectionMessage) -> Verified<ElectionMessage> {
         let message = Verified::sign(&self.nodes[node].identity, body).unwrap();
-        if let ElectionMessage::Vote { term, candidate, electorate, .. } = message.body() {
+        if let ElectionMessage::Vote {
+            term,
+            candidate,
+            electorate,
+            ..
+        } = message.body()
+        {
             self.trace
                 .ballots
                 .entry((message.author().clone(), *term))
@@ -328,7 +365,10 @@ impl Sim {
         }
         self.trace.sent += 1;
         let shared = Rc::new(message.clone());
-        self.broadcast(node, |to| Event::Deliver { to, message: Rc::clone(&shared) });
+        self.broadcast(node, |to| Event::Deliver {
+            to,
+            message: Rc::clone(&shared),
+        });
         message
     }
 
@@ -355,7 +395,11 @@ impl Sim {
 
     /// Runs the next event if it is due by `until`. False where there was none.
     fn step(&mut self, until: u64) -> bool {
-        let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until) else {
+        let Some(entry) = self
+            .queue
+            .first_entry()
+            .filter(|entry| entry.key().0 <= until)
+        else {
             return false;
         };
         self.now = entry.key().0;
@@ -371,7 +415,7 @@ impl Sim {
             }
             Event::Presence { node } => self.presence(node),
             Event::PresenceArrives { to, from } => {
-                if self.is_up(to) {
+                if self.is_up(to) && self.reports_members {
                     self.nodes[to].heard.insert(from, self.now);
                     let did = self.did(from).clone();
                     self.drive(to, Input::MemberSeen { did, reputation: 1 });

@@ -10,8 +10,7 @@ const MAX_LINE: usize = 400;
 /// The most red lines and terms together.
 const MAX_LINES: usize = 2000;
 /// What is answered unless something else is configured.
-const DEFAULT_RESPONSE: &str =
-    "I can't help with that: it crosses a red line of this node. I'm glad to help with a safe version of it.";
+const DEFAULT_RESPONSE: &str = "I can't help with that: it crosses a red line of this node. I'm glad to help with a safe version of it.";
 
 /// A named kind of harm and the phrases that stand for it.
 ///
@@ -38,7 +37,10 @@ impl<'de> Deserialize<'de> for HarmCategory {
             },
         }
         Ok(match Form::deserialize(deserializer)? {
-            Form::Name(name) => Self { name, terms: Vec::new() },
+            Form::Name(name) => Self {
+                name,
+                terms: Vec::new(),
+            },
             Form::Table { name, terms } => Self { name, terms },
         })
     }
@@ -81,8 +83,15 @@ impl EthicsConfig {
             add(&mut merged.red_lines, line);
         }
         for category in &other.harm_categories {
-            match merged.harm_categories.iter_mut().find(|known| known.name == category.name) {
-                Some(known) => category.terms.iter().for_each(|term| add(&mut known.terms, term)),
+            match merged
+                .harm_categories
+                .iter_mut()
+                .find(|known| known.name == category.name)
+            {
+                Some(known) => category
+                    .terms
+                    .iter()
+                    .for_each(|term| add(&mut known.terms, term)),
                 None => merged.harm_categories.push(category.clone()),
             }
         }
@@ -96,12 +105,18 @@ impl EthicsConfig {
     /// Bounds what a foreign playbook can ask for.
     pub(super) fn check(&self) -> Result<(), PolicyError> {
         let lines = || {
-            let terms = self.harm_categories.iter().flat_map(|category| &category.terms);
+            let terms = self
+                .harm_categories
+                .iter()
+                .flat_map(|category| &category.terms);
             self.red_lines.iter().chain(terms)
         };
         let found = lines().count();
         if found > MAX_LINES {
-            return Err(PolicyError::TooManyRedLines { found, limit: MAX_LINES });
+            return Err(PolicyError::TooManyRedLines {
+                found,
+                limit: MAX_LINES,
+            });
         }
         match lines().find(|line| line.chars().nth(MAX_LINE).is_some()) {
             Some(line) => Err(PolicyError::LongRedLine {
@@ -127,15 +142,24 @@ mod tests {
     fn merging_only_adds() {
         let ours = EthicsConfig {
             red_lines: vec!["sell the house".into()],
-            harm_categories: vec![HarmCategory { name: "fraud".into(), terms: vec!["ponzi".into()] }],
+            harm_categories: vec![HarmCategory {
+                name: "fraud".into(),
+                terms: vec!["ponzi".into()],
+            }],
             refusal_response: "No.".into(),
             alignment_check: true,
         };
         let playbook = EthicsConfig {
             red_lines: vec!["sell the house".into(), "sell the car".into()],
             harm_categories: vec![
-                HarmCategory { name: "fraud".into(), terms: vec!["ponzi".into(), "pyramid".into()] },
-                HarmCategory { name: "spam".into(), terms: vec![] },
+                HarmCategory {
+                    name: "fraud".into(),
+                    terms: vec!["ponzi".into(), "pyramid".into()],
+                },
+                HarmCategory {
+                    name: "spam".into(),
+                    terms: vec![],
+                },
             ],
             refusal_response: String::new(),
             alignment_check: false,
@@ -162,9 +186,18 @@ mod tests {
 
     #[test]
     fn a_playbook_cannot_ask_for_too_much() {
-        let long = EthicsConfig { red_lines: vec!["x".repeat(401)], ..EthicsConfig::default() };
+        let long = EthicsConfig {
+            red_lines: vec!["x".repeat(401)],
+            ..EthicsConfig::default()
+        };
         assert!(matches!(long.check(), Err(PolicyError::LongRedLine { .. })));
-        let many = EthicsConfig { red_lines: vec!["x".into(); 2001], ..EthicsConfig::default() };
-        assert!(matches!(many.check(), Err(PolicyError::TooManyRedLines { .. })));
+        let many = EthicsConfig {
+            red_lines: vec!["x".into(); 2001],
+            ..EthicsConfig::default()
+        };
+        assert!(matches!(
+            many.check(),
+            Err(PolicyError::TooManyRedLines { .. })
+        ));
     }
 }

@@ -9,6 +9,8 @@ use super::{
 
 /// How many words of content back a frame reaches.
 const REACH: usize = 10;
+/// How many words to either side count as near, so that the cost stays linear in long texts.
+const NEAR: usize = 64;
 
 /// Whether the frame of `hit` excuses it.
 pub(super) fn excused(rule: &Rule, words: &[Word], lexicon: &Lexicon, hit: Hit) -> bool {
@@ -25,8 +27,24 @@ pub(super) fn excused(rule: &Rule, words: &[Word], lexicon: &Lexicon, hit: Hit) 
 /// Before `of`, these still count people.
 pub(super) fn is_quantity(word: &Word) -> bool {
     const QUANTITIES: &[&str] = &[
-        "all", "some", "many", "most", "lot", "lots", "hundreds", "thousands", "millions", "group",
-        "bunch", "couple", "number", "one", "few", "dozens", "crowd", "plenty",
+        "all",
+        "some",
+        "many",
+        "most",
+        "lot",
+        "lots",
+        "hundreds",
+        "thousands",
+        "millions",
+        "group",
+        "bunch",
+        "couple",
+        "number",
+        "one",
+        "few",
+        "dozens",
+        "crowd",
+        "plenty",
     ];
     QUANTITIES.iter().any(|quantity| word.is(quantity))
 }
@@ -35,18 +53,37 @@ fn before(words: &[Word], at: usize, by: usize) -> Option<&Word> {
     at.checked_sub(by).and_then(|index| words.get(index))
 }
 
+/// The words near `at`.
+fn near(words: &[Word], at: usize) -> &[Word] {
+    words
+        .get(at.saturating_sub(NEAR)..words.len().min(at + NEAR))
+        .unwrap_or_default()
+}
+
+/// The words near `at` in its sentence.
+fn sentence(words: &[Word], at: usize) -> impl Iterator<Item = &Word> + Clone {
+    let number = words.get(at).map(|word| word.sentence);
+    near(words, at)
+        .iter()
+        .filter(move |word| Some(word.sentence) == number)
+}
+
 fn is_gerund(word: &Word) -> bool {
     word.shown().ends_with("ing")
 }
 
 /// What follows is an act of its own. Alternatives (`or`) stay within the frame of the first.
 fn is_and(word: &Word) -> bool {
-    ["and", "but", "plus", "then"].iter().any(|and| word.is(and))
+    ["and", "but", "plus", "then"]
+        .iter()
+        .any(|and| word.is(and))
 }
 
 /// `never steal…`, `without leaking…`, but not `do not hesitate to steal…`.
 fn negated(words: &[Word], lexicon: &Lexicon, action: usize) -> bool {
-    let Some(act) = words.get(action) else { return false };
+    let Some(act) = words.get(action) else {
+        return false;
+    };
     for back in 1..=3 {
         let Some(word) = before(words, action, back).filter(|word| word.clause == act.clause)
         else {
@@ -70,7 +107,9 @@ fn negated(words: &[Word], lexicon: &Lexicon, action: usize) -> bool {
 
 /// `I can't help with…`, `we will not assist in…`: a refusal, not a request.
 fn declined(words: &[Word], action: usize) -> bool {
-    let Some(act) = words.get(action) else { return false };
+    let Some(act) = words.get(action) else {
+        return false;
+    };
     let any = |word: &Word, list: &[&str]| list.iter().any(|entry| word.is(entry));
     for back in 1..=6 {
         let Some(word) = before(words, action, back).filter(|word| word.clause == act.clause)
@@ -80,11 +119,13 @@ fn declined(words: &[Word], action: usize) -> bool {
         if is_and(word) {
             return false;
         }
-        if any(word, &["help", "assist", "provide", "support", "comply", "able"]) {
+        if any(
+            word,
+            &["help", "assist", "provide", "support", "comply", "able"],
+        ) {
             let denial = before(words, action, back + 1);
-            let denied = denial.is_some_and(|w| {
-                any(w, &["cant", "cannot", "wont", "not", "unable", "never"])
-            });
+            let denied = denial
+                .is_some_and(|w| any(w, &["cant", "cannot", "wont", "not", "unable", "never"]));
             let asked = before(words, action, back + 2).is_some_and(|word| word.is("why"));
             return denied && !asked;
         }
@@ -95,21 +136,28 @@ fn declined(words: &[Word], action: usize) -> bool {
 /// A word before the action, in the same clause, that turns it into something to guard against or
 /// to tell about.
 fn guarded(rule: &Rule, words: &[Word], lexicon: &Lexicon, hit: Hit) -> bool {
-    let Some(act) = words.get(hit.start) else { return false };
+    let Some(act) = words.get(hit.start) else {
+        return false;
+    };
     let purpose = before(words, hit.start, 1).is_some_and(|word| word.is("to"))
         && !before(words, hit.start, 2).is_some_and(|word| lexicon.attempt.has(word));
-    let recipe = words.iter().any(|w| w.sentence == act.sentence && lexicon.recipe.has(w));
+    let recipe = sentence(words, hit.start).any(|word| lexicon.recipe.has(word));
     let (mut reach, mut speaker) = (0, false);
     for at in (0..hit.start).rev() {
         let Some(word) = words.get(at).filter(|word| word.clause == act.clause) else {
             return false;
         };
-        if ["then", "while", "afterwards", "so"].iter().any(|next| word.is(next)) {
+        if ["then", "while", "afterwards", "so"]
+            .iter()
+            .any(|next| word.is(next))
+        {
             return false;
         }
         if is_and(word) && !is_gerund(act) {
             let same = at.checked_sub(1).and_then(|previous| {
-                rule.groups.first().and_then(|group| group.match_at(words, previous))
+                rule.groups
+                    .first()
+                    .and_then(|group| group.match_at(words, previous))
             });
             if same.is_none() {
                 return false;
@@ -140,20 +188,32 @@ fn guarded(rule: &Rule, words: &[Word], lexicon: &Lexicon, hit: Hit) -> bool {
 
 /// `do not stop…`: the guarding itself is denied.
 fn strong_denied(words: &[Word], lexicon: &Lexicon, at: usize) -> bool {
-    (1..=2).filter_map(|back| before(words, at, back)).any(|word| lexicon.negation.has(word))
+    (1..=2)
+        .filter_map(|back| before(words, at, back))
+        .any(|word| lexicon.negation.has(word))
 }
 
 /// The sentence asks, before `at`, for a thing and not for a text about it.
 fn requested(words: &[Word], lexicon: &Lexicon, at: usize) -> bool {
-    let Some(word) = words.get(at) else { return false };
-    let earlier = || words.iter().take(at).filter(|w| w.sentence == word.sentence);
+    let Some(word) = words.get(at) else {
+        return false;
+    };
+    let near = words.get(at.saturating_sub(NEAR)..at).unwrap_or_default();
+    let earlier = || {
+        near.iter()
+            .filter(|earlier| earlier.sentence == word.sentence)
+    };
     earlier().any(|w| lexicon.request.has(w)) && !earlier().any(|w| lexicon.carrier.has(w))
 }
 
 /// `ransomware scanner`, `bath bomb`: the object is part of another thing.
 fn compound(rule: &Rule, words: &[Word], lexicon: &Lexicon, hit: Hit) -> bool {
-    let Some(object) = words.get(hit.object) else { return false };
-    let after = words.get(hit.end).filter(|word| word.sentence == object.sentence);
+    let Some(object) = words.get(hit.object) else {
+        return false;
+    };
+    let after = words
+        .get(hit.end)
+        .filter(|word| word.sentence == object.sentence);
     let ahead = before(words, hit.object, 1).filter(|word| word.clause == object.clause);
     after.is_some_and(|word| {
         let joined = word.clause == object.clause && lexicon.neutral_after.has(word);
@@ -173,9 +233,17 @@ fn own(words: &[Word], lexicon: &Lexicon, hit: Hit) -> bool {
 
 /// `kill the child process`, `attack my colleague's argument`: no person is meant.
 fn thing(words: &[Word], lexicon: &Lexicon, hit: Hit) -> bool {
-    let Some(object) = words.get(hit.object) else { return false };
-    let after = words.get(hit.end).filter(|word| word.clause == object.clause);
-    let machine = || words.iter().any(|word| lexicon.machine.has(word));
+    let Some(object) = words.get(hit.object) else {
+        return false;
+    };
+    let after = words
+        .get(hit.end)
+        .filter(|word| word.clause == object.clause);
+    let machine = || {
+        near(words, hit.object)
+            .iter()
+            .any(|word| lexicon.machine.has(word))
+    };
     object.possessive
         || after.is_some_and(|word| lexicon.machine.has(word))
         || (lexicon.ambiguous.has(object) && machine())
@@ -187,21 +255,30 @@ fn question(words: &[Word], lexicon: &Lexicon, hit: Hit) -> bool {
     const AUXILIARIES: &[&str] = &[
         "does", "did", "do", "is", "are", "was", "were", "can", "could", "will", "would", "has",
     ];
-    let Some(act) = words.get(hit.start) else { return false };
-    let Some(first) = words.iter().position(|word| word.sentence == act.sentence) else {
+    let Some(act) = words.get(hit.start) else {
         return false;
     };
-    let lead = words.get(first).is_some_and(|word| word.is("how") || word.is("what"));
+    let earliest = hit.start.saturating_sub(NEAR);
+    let near = words.get(earliest..).unwrap_or_default();
+    let Some(first) = near.iter().position(|word| word.sentence == act.sentence) else {
+        return false;
+    };
+    let first = earliest + first;
+    let lead = words
+        .get(first)
+        .is_some_and(|word| word.is("how") || word.is("what"));
     let auxiliary = first + usize::from(lead);
     let asks = words
         .get(auxiliary)
         .is_some_and(|word| AUXILIARIES.iter().any(|auxiliary| word.is(auxiliary)));
-    let Some(between) = words.get(auxiliary + 1..hit.start) else { return false };
+    let Some(between) = words.get(auxiliary + 1..hit.start) else {
+        return false;
+    };
     // `What is the best way to…` asks for the way.
     if between.last().is_some_and(|word| word.is("to")) {
         return false;
     }
-    let recipe = words.iter().any(|w| w.sentence == act.sentence && lexicon.recipe.has(w));
+    let recipe = sentence(words, hit.start).any(|word| lexicon.recipe.has(word));
     asks && !recipe
         && between.iter().any(|word| word.content)
         && !between.iter().any(|word| lexicon.speaker.has(word))
@@ -209,8 +286,7 @@ fn question(words: &[Word], lexicon: &Lexicon, hit: Hit) -> bool {
 
 /// Words elsewhere in the sentence that make it something else.
 fn elsewhere(rule: &Rule, words: &[Word], lexicon: &Lexicon, hit: Hit) -> bool {
-    let Some(act) = words.get(hit.start) else { return false };
-    let mut sentence = words.iter().filter(|word| word.sentence == act.sentence);
+    let mut sentence = sentence(words, hit.start);
     let play = rule.guards.play
         && sentence.clone().any(|word| lexicon.play.has(word))
         && !sentence.clone().any(|word| lexicon.earnest.has(word));

@@ -91,7 +91,7 @@ const CULPRIT: &str = "=hacker =hackers =attacker =attackers =criminal =criminal
     =scammer =scammers =adversary =adversaries =intruder =intruders =malware =virus =viruses \
     =ransomware =phisher =phishers =spammer =spammers =fraudster =fraudsters =cybercriminals \
     =cybercriminal =burglars =burglar =trojans =spyware =keyloggers =they =who =insider =insiders \
-    =actors =actor =botnets =bots =worms =emails =sites =apps =extensions =phishing";
+    =actors =actor =botnets =bots =worms =sites =apps =extensions =phishing";
 /// Requests for the thing itself.
 const REQUEST: &str = "=write =build =create =make =code =develop =give =provide =generate =need \
     =want =use =run =deploy =help =become =teach =show =lets";

@@ -78,6 +78,8 @@ impl Piece {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Group {
     single: WordSet,
+    /// First words of the phrases.
+    heads: WordSet,
     phrases: Vec<Vec<Piece>>,
     vocabulary: HashSet<String>,
 }
@@ -86,14 +88,24 @@ impl Group {
     /// Compiles terms separated by commas.
     pub(super) fn new(stemmer: &Stemming, terms: &str) -> Self {
         let mut group = Self::default();
-        let mut single = String::new();
-        for term in terms.split(',').map(str::trim).filter(|term| !term.is_empty()) {
+        let (mut single, mut heads) = (String::new(), String::new());
+        for term in terms
+            .split(',')
+            .map(str::trim)
+            .filter(|term| !term.is_empty())
+        {
             let words: Vec<&str> = term.split_whitespace().collect();
-            group.vocabulary.extend(words.iter().map(|w| w.trim_start_matches('=').to_owned()));
+            group
+                .vocabulary
+                .extend(words.iter().map(|w| w.trim_start_matches('=').to_owned()));
             if let [word] = words.as_slice() {
                 single.push_str(word);
                 single.push(' ');
                 continue;
+            }
+            if let Some(head) = words.first() {
+                heads.push_str(head);
+                heads.push(' ');
             }
             let exact = term.starts_with('=');
             let pieces = words.iter().map(|word| match word.strip_prefix('=') {
@@ -104,14 +116,23 @@ impl Group {
             group.phrases.push(pieces.collect());
         }
         group.single = WordSet::new(stemmer, &single);
-        group.phrases.sort_by_key(|phrase| std::cmp::Reverse(phrase.len()));
+        group.heads = WordSet::new(stemmer, &heads);
+        group
+            .phrases
+            .sort_by_key(|phrase| std::cmp::Reverse(phrase.len()));
         group
     }
 
     /// Where the longest term that starts at `at` ends.
     pub(super) fn match_at(&self, words: &[Word], at: usize) -> Option<usize> {
-        let phrase = self.phrases.iter().find_map(|phrase| phrase_at(phrase, words, at));
-        phrase.or_else(|| words.get(at).filter(|w| self.single.has(w)).map(|_| at + 1))
+        let word = words.get(at)?;
+        let phrase = || {
+            self.phrases
+                .iter()
+                .find_map(|phrase| phrase_at(phrase, words, at))
+        };
+        let phrase = if self.heads.has(word) { phrase() } else { None };
+        phrase.or_else(|| self.single.has(word).then_some(at + 1))
     }
 }
 
@@ -122,7 +143,9 @@ fn phrase_at(phrase: &[Piece], words: &[Word], at: usize) -> Option<usize> {
     for (index, piece) in phrase.iter().enumerate() {
         let mut skipped = 0;
         loop {
-            let word = words.get(next).filter(|word| word.sentence == first.sentence)?;
+            let word = words
+                .get(next)
+                .filter(|word| word.sentence == first.sentence)?;
             next += 1;
             if piece.matches(word) {
                 break;
@@ -162,6 +185,9 @@ pub(super) struct Rule {
     pub except: Except,
 }
 
+/// The most words of no content that may pad a window, so that padding costs no time.
+const PADDING: usize = 24;
+
 /// A match: word indices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hit {
@@ -176,7 +202,9 @@ pub(super) struct Hit {
 impl Rule {
     /// Every word the rule looks for.
     pub(super) fn vocabulary(&self) -> impl Iterator<Item = &str> {
-        self.groups.iter().flat_map(|group| group.vocabulary.iter().map(String::as_str))
+        self.groups
+            .iter()
+            .flat_map(|group| group.vocabulary.iter().map(String::as_str))
     }
 
     /// The first match that no frame excuses.
@@ -202,7 +230,16 @@ impl Rule {
         if self.guards.noun && after.is_some_and(|word| lexicon.neutral_after.has(word)) {
             return None;
         }
-        self.rest(words, lexicon, others, Hit { start: at, object: at, end })
+        self.rest(
+            words,
+            lexicon,
+            others,
+            Hit {
+                start: at,
+                object: at,
+                end,
+            },
+        )
     }
 
     /// Extends `hit` by the remaining groups, in order.
@@ -212,14 +249,18 @@ impl Rule {
         };
         let first = words.get(hit.start)?;
         let mut passed = 0;
-        for at in hit.end..words.len() {
+        for at in hit.end..words.len().min(hit.end + self.window + PADDING) {
             let word = words.get(at)?;
             let apart = word.clause != first.clause && !self.guards.lists;
             if word.sentence != first.sentence || apart {
                 return None;
             }
             if let Some(end) = group.match_at(words, at) {
-                let longer = Hit { start: hit.start, object: at, end };
+                let longer = Hit {
+                    start: hit.start,
+                    object: at,
+                    end,
+                };
                 if let Some(found) = self.rest(words, lexicon, others, longer) {
                     return Some(found);
                 }
@@ -238,7 +279,9 @@ impl Rule {
     /// Whether the word at `at`, after `passed` words of content, cannot stand between an action
     /// and its object.
     fn ends_object(&self, words: &[Word], lexicon: &Lexicon, at: usize, passed: usize) -> bool {
-        let Some(word) = words.get(at) else { return true };
+        let Some(word) = words.get(at) else {
+            return true;
+        };
         let before = at.checked_sub(1).and_then(|before| words.get(before));
         let guards = &self.guards;
         if lexicon.breaks.has(word) || lexicon.strong.has(word) || lexicon.negation.has(word) {
@@ -253,7 +296,7 @@ impl Rule {
         if guards.carrier && (lexicon.carrier.has(word) || lexicon.weak.has(word)) {
             return true;
         }
-        let quantity = before.is_some_and(|word| frame::is_quantity(word));
+        let quantity = before.is_some_and(frame::is_quantity);
         guards.person
             && (lexicon.machine.has(word) || word.is("for") || (word.is("of") && !quantity))
     }
@@ -261,10 +304,17 @@ impl Rule {
     fn any_order(&self, words: &[Word], lexicon: &Lexicon, start: usize) -> Option<Hit> {
         let first = words.get(start)?;
         let mut missing: Vec<&Group> = self.groups.iter().collect();
-        let mut hit = Hit { start, object: start, end: start };
+        let mut hit = Hit {
+            start,
+            object: start,
+            end: start,
+        };
         let mut passed = 0;
         let mut at = start;
-        while let Some(word) = words.get(at).filter(|word| word.sentence == first.sentence) {
+        let limit = start + (self.window + PADDING) * self.groups.len();
+        while let Some(word) = words.get(at).filter(|word| word.sentence == first.sentence)
+            && at < limit
+        {
             let found = missing
                 .iter()
                 .enumerate()

@@ -8,7 +8,7 @@ use super::{
     matcher::{Except, Group, Guards, Order, Rule},
 };
 use crate::PolicyError;
-use built_in::{ARMED, CYBER, MADE, RED_LINES, VIOLENT};
+use built_in::{ARMED, CYBER, MADE, VIOLENT, red_lines};
 
 /// The category of configured red lines.
 const CONFIGURED: &str = "red_line";
@@ -30,22 +30,27 @@ struct RedLine {
 /// What each built-in red line forbids, once each.
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
     let mut last = "";
-    RED_LINES.iter().map(|line| line.statement).filter(move |statement| {
-        let new = *statement != last;
-        last = statement;
-        new
-    })
+    red_lines()
+        .map(|line| line.statement)
+        .filter(move |statement| {
+            let new = *statement != last;
+            last = statement;
+            new
+        })
 }
 
 /// Compiles the built-in red lines.
 pub(super) fn built_in(lexicon: &Lexicon) -> Vec<Rule> {
     let set = |words| WordSet::new(&lexicon.stemmer, words);
-    RED_LINES
-        .iter()
+    red_lines()
         .map(|line| Rule {
             statement: line.statement.to_owned(),
             category: line.category.to_owned(),
-            groups: line.groups.iter().map(|terms| Group::new(&lexicon.stemmer, terms)).collect(),
+            groups: line
+                .groups
+                .iter()
+                .map(|terms| Group::new(&lexicon.stemmer, terms))
+                .collect(),
             order: line.order,
             window: line.window,
             guards: line.guards,
@@ -73,7 +78,7 @@ pub(super) fn configured(
     let mut unenforced = Vec::new();
     for category in &config.harm_categories {
         let name = category.name.trim().to_lowercase().replace(['-', ' '], "_");
-        if category.terms.is_empty() && !RED_LINES.iter().any(|line| line.category == name) {
+        if category.terms.is_empty() && !red_lines().any(|line| line.category == name) {
             unenforced.push(category.name.clone());
         }
         for term in &category.terms {
@@ -85,9 +90,35 @@ pub(super) fn configured(
 
 /// Words at the head of a red line that say it is one.
 const PREFACE: &[&str] = &[
-    "never", "not", "do", "dont", "no", "must", "shall", "should", "avoid", "refuse", "refusing",
-    "may", "will", "can", "cannot", "agents", "agent", "twin", "twins", "help", "anyone", "assist",
-    "ever", "forbid", "forbidden", "prohibited", "under", "circumstances", "always",
+    "never",
+    "not",
+    "do",
+    "dont",
+    "no",
+    "must",
+    "shall",
+    "should",
+    "avoid",
+    "refuse",
+    "refusing",
+    "may",
+    "will",
+    "can",
+    "cannot",
+    "agents",
+    "agent",
+    "twin",
+    "twins",
+    "help",
+    "anyone",
+    "assist",
+    "ever",
+    "forbid",
+    "forbidden",
+    "prohibited",
+    "under",
+    "circumstances",
+    "always",
 ];
 
 /// Families whose members stand for one another in a phrase, and the frames that go with them.
@@ -105,7 +136,9 @@ const FAMILIES: &[(&str, Guards)] = &[
 /// words or more, a word of a family stands for the family.
 fn phrase(line: &str, category: &str, lexicon: &Lexicon) -> Result<Rule, PolicyError> {
     let lower = line.to_lowercase().replace(['\'', '’'], "");
-    let words = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words = lower
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty());
     let mut words: Vec<&str> = words
         .filter(|word| !lexicon.function.contains(word))
         .skip_while(|word| PREFACE.contains(word))
@@ -114,10 +147,15 @@ fn phrase(line: &str, category: &str, lexicon: &Lexicon) -> Result<Rule, PolicyE
     if words.is_empty() {
         return Err(PolicyError::EmptyRedLine(line.to_owned()));
     }
-    let mut guards = Guards { inform: true, ..Guards::PLAIN };
+    let mut guards = Guards {
+        inform: true,
+        ..Guards::PLAIN
+    };
     let mut groups = Vec::new();
     for word in &words {
-        let family = FAMILIES.iter().find(|(terms, _)| is_member(terms, word, lexicon));
+        let family = FAMILIES
+            .iter()
+            .find(|(terms, _)| is_member(terms, word, lexicon));
         match family {
             Some((terms, family)) if words.len() > 1 => {
                 guards = Guards {
@@ -147,18 +185,23 @@ fn phrase(line: &str, category: &str, lexicon: &Lexicon) -> Result<Rule, PolicyE
 /// Whether `word` is one of the single-word terms of a family, by stem.
 fn is_member(terms: &str, word: &str, lexicon: &Lexicon) -> bool {
     let stem = lexicon.stemmer.stem(word);
-    terms.split(',').map(|term| term.trim().trim_start_matches('=')).any(|term| {
-        !term.contains(' ') && (term == word || lexicon.stemmer.stem(term) == stem)
-    })
+    terms
+        .split(',')
+        .map(|term| term.trim().trim_start_matches('='))
+        .any(|term| !term.contains(' ') && (term == word || lexicon.stemmer.stem(term) == stem))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn every_line_is_complete() {
-        for line in RED_LINES {
+        for line in red_lines() {
             assert!(!line.statement.is_empty() && !line.category.is_empty());
             assert!(!line.groups.is_empty(), "{}", line.statement);
             for terms in line.groups {
@@ -188,8 +231,22 @@ mod tests {
         for line in ["", "  ", "never", "Do not.", "the", "?!"] {
             assert!(phrase(line, "red_line", &lexicon).is_err(), "{line}");
         }
-        for line in ["Never build a weapon", "gambling", "share customer emails", "炸弹"] {
+        for line in [
+            "Never build a weapon",
+            "gambling",
+            "share customer emails",
+            "炸弹",
+        ] {
             assert!(phrase(line, "red_line", &lexicon).is_ok(), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_compiled_or_refused(line in "\\PC{0,80}") {
+            static LEXICON: LazyLock<Lexicon> = LazyLock::new(Lexicon::new);
+            let compiled = phrase(&line, CONFIGURED, &LEXICON);
+            prop_assert!(compiled.is_err() || line.chars().any(char::is_alphanumeric));
         }
     }
 }

@@ -6,9 +6,7 @@
 
 use std::collections::HashSet;
 
-use icu_normalizer::DecomposingNormalizerBorrowed;
-
-use super::{lexicon::Lexicon, matcher::Rule};
+use super::{fold::fold, lexicon::Lexicon, matcher::Rule};
 
 /// Longer words have a plain reading only.
 const MAX_DISGUISE: usize = 40;
@@ -80,12 +78,19 @@ pub(super) struct Stemming(rust_stemmers::Stemmer);
 
 impl Stemming {
     pub(super) fn new() -> Self {
-        Self(rust_stemmers::Stemmer::create(rust_stemmers::Algorithm::English))
+        Self(rust_stemmers::Stemmer::create(
+            rust_stemmers::Algorithm::English,
+        ))
     }
 
     pub(super) fn stem(&self, surface: &str) -> String {
-        let plain = surface.len() <= MAX_DISGUISE && surface.bytes().all(|b| b.is_ascii_lowercase());
-        if plain { self.0.stem(surface).into_owned() } else { surface.to_owned() }
+        let plain =
+            surface.len() <= MAX_DISGUISE && surface.bytes().all(|b| b.is_ascii_lowercase());
+        if plain {
+            self.0.stem(surface).into_owned()
+        } else {
+            surface.to_owned()
+        }
     }
 }
 
@@ -94,12 +99,24 @@ impl Reader {
         let stemmer = Stemming::new();
         let mut surfaces = HashSet::new();
         for rule in rules {
-            surfaces.extend(rule.vocabulary().filter(|word| word.len() >= 4).map(str::to_owned));
+            surfaces.extend(
+                rule.vocabulary()
+                    .filter(|word| word.len() >= 4)
+                    .map(str::to_owned),
+            );
         }
         // Two ordinary words of a house.
         surfaces.remove("backdoor");
-        let stems = surfaces.iter().map(|surface| stemmer.stem(surface)).collect();
-        Self { stemmer, stems, surfaces, function: lexicon.function.clone() }
+        let stems = surfaces
+            .iter()
+            .map(|surface| stemmer.stem(surface))
+            .collect();
+        Self {
+            stemmer,
+            stems,
+            surfaces,
+            function: lexicon.function.clone(),
+        }
     }
 
     /// The words of `text`.
@@ -109,9 +126,16 @@ impl Reader {
         let mut words = Vec::with_capacity(tokens.len());
         for ((token, sentence), clause) in tokens.iter().zip(sentences).zip(clauses) {
             for (forms, possessive) in self.words_of(token) {
-                let content =
-                    forms.first().is_some_and(|f: &Form| !self.function.contains(&*f.surface));
-                words.push(Word { forms, possessive, content, sentence, clause });
+                let content = forms
+                    .first()
+                    .is_some_and(|f: &Form| !self.function.contains(&*f.surface));
+                words.push(Word {
+                    forms,
+                    possessive,
+                    content,
+                    sentence,
+                    clause,
+                });
             }
         }
         self.join_neighbours(&mut words);
@@ -128,8 +152,10 @@ impl Reader {
         }
         text.retain(|c| c != '\'');
         if let Some(pieces) = camel_pieces(token) {
-            let mut words: Vec<_> =
-                pieces.iter().map(|piece| (self.forms(readings(piece)), false)).collect();
+            let mut words: Vec<_> = pieces
+                .iter()
+                .map(|piece| (self.forms(readings(piece)), false))
+                .collect();
             if let Some((forms, _)) = words.first_mut() {
                 forms.extend(self.forms(readings(&text)));
             }
@@ -139,13 +165,20 @@ impl Reader {
             return words;
         }
         let forms = self.forms(readings(&text));
-        if forms.is_empty() { Vec::new() } else { vec![(forms, possessive)] }
+        if forms.is_empty() {
+            Vec::new()
+        } else {
+            vec![(forms, possessive)]
+        }
     }
 
     fn forms(&self, readings: Vec<String>) -> Vec<Form> {
         readings
             .into_iter()
-            .map(|surface| Form { stem: self.stemmer.stem(&surface), surface })
+            .map(|surface| Form {
+                stem: self.stemmer.stem(&surface),
+                surface,
+            })
             .collect()
     }
 
@@ -156,8 +189,12 @@ impl Reader {
             let mut meaningful = false;
             let mut found = Vec::new();
             for (count, word) in words.iter().skip(start).take(3).enumerate() {
-                let Some(form) = word.forms.first() else { break };
-                let same = words.get(start).is_some_and(|first| first.sentence == word.sentence);
+                let Some(form) = word.forms.first() else {
+                    break;
+                };
+                let same = words
+                    .get(start)
+                    .is_some_and(|first| first.sentence == word.sentence);
                 if !same || !form.surface.bytes().all(|b| b.is_ascii_lowercase()) {
                     break;
                 }
@@ -169,7 +206,10 @@ impl Reader {
                 if count > 0 && meaningful && joined.len() >= 4 {
                     let stem = self.stemmer.stem(&joined);
                     if self.surfaces.contains(&joined) || self.stems.contains(&stem) {
-                        found.push(Form { surface: joined.clone(), stem });
+                        found.push(Form {
+                            surface: joined.clone(),
+                            stem,
+                        });
                     }
                 }
             }
@@ -178,85 +218,6 @@ impl Reader {
             }
         }
     }
-}
-
-/// Whether `c` shows nothing: zero-width, direction, filler, variation and tag characters.
-pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fe00}'..='\u{fe0f}'
-        | '\u{1bca0}'..='\u{1bca3}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-fn is_mark(c: char) -> bool {
-    matches!(c,
-        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}'
-        | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
-}
-
-/// The characters of `text` in lower case and whether each was a capital, disguises undone. Text
-/// hidden in tag characters is appended as a sentence of its own.
-fn fold(text: &str) -> Vec<(char, bool)> {
-    let normalizer = DecomposingNormalizerBorrowed::new_nfkd();
-    let mut folded = Vec::with_capacity(text.len());
-    for c in normalizer.normalize(text).chars() {
-        if is_invisible(c) || is_mark(c) {
-            continue;
-        }
-        let c = symbol_letter(c).unwrap_or(c);
-        let upper = c.is_uppercase();
-        if c == '\u{39c}' {
-            folded.push(('m', true));
-            continue;
-        }
-        for lower in c.to_lowercase() {
-            match lower {
-                'ß' => folded.extend([('s', false), ('s', false)]),
-                'æ' => folded.extend([('a', upper), ('e', upper)]),
-                'œ' => folded.extend([('o', upper), ('e', upper)]),
-                other => folded.push((look_alike(other), upper)),
-            }
-        }
-    }
-    let hidden: String = text
-        .chars()
-        .filter_map(|c| u32::from(c).checked_sub(0xe0000))
-        .filter_map(|code| u8::try_from(code).ok().filter(|b| (0x20..0x7f).contains(b)))
-        .map(char::from)
-        .collect();
-    if !hidden.is_empty() {
-        folded.extend([('.', false), ('\n', false), ('\n', false)]);
-        folded.extend(hidden.chars().map(|c| (c.to_ascii_lowercase(), c.is_ascii_uppercase())));
-    }
-    folded
-}
-
-/// Letters on coloured discs, squares and flags.
-fn symbol_letter(c: char) -> Option<char> {
-    let code = u32::from(c);
-    let base = match code {
-        0x1f150..=0x1f169 => 0x1f150,
-        0x1f170..=0x1f189 => 0x1f170,
-        0x1f1e6..=0x1f1ff => 0x1f1e6,
-        _ => return None,
-    };
-    char::from_u32(u32::from('a') + code - base)
-}
-
-/// The Latin letter that a lower-case letter of another script, or a special one, looks like.
-fn look_alike(c: char) -> char {
-    const PAIRS: &[(&str, char)] = &[
-        ("аαɑᴀ", 'a'), ("вьβʙ", 'b'), ("сϲᴄ", 'c'), ("ԁđᴅ", 'd'), ("еєεᴇ", 'e'), ("ꜰ", 'f'),
-        ("ɡɢ", 'g'), ("нһħʜ", 'h'), ("іιıɩɪӏ", 'i'), ("јᴊ", 'j'), ("кκᴋ", 'k'), ("łʟ", 'l'),
-        ("мᴍ", 'm'), ("пηɴ", 'n'), ("оοøᴏσ", 'o'), ("рρᴘ", 'p'), ("ԛ", 'q'), ("гʀ", 'r'),
-        ("ѕꜱ", 's'), ("тτŧᴛ", 't'), ("υμᴜ", 'u'), ("νѵᴠ", 'v'), ("ԝωᴡ", 'w'), ("хχ", 'x'),
-        ("уγʏ", 'y'), ("ᴢ", 'z'), ("’ʼ‘`´′", '\''), ("‐‑‒", '-'),
-    ];
-    if c.is_ascii() && c != '`' {
-        return c;
-    }
-    PAIRS.iter().find(|(likes, _)| likes.contains(c)).map_or(c, |(_, latin)| *latin)
 }
 
 /// The letters a digit or sign may stand for.
@@ -366,11 +327,18 @@ fn flush(run: &mut Vec<Token>, out: &mut Vec<Token>, known: &HashSet<String>) {
     }
     // Without wider gaps between them, the words have to be looked for.
     if words.len() == 1 {
-        let text: String = letters.iter().flat_map(|(c, _)| leet(*c).first().or(Some(c))).collect();
+        let text: String = letters
+            .iter()
+            .flat_map(|(c, _)| leet(*c).first().or(Some(c)))
+            .collect();
         let text: Vec<char> = text.chars().collect();
         for start in 0..text.len() {
-            let longest = (4..=16).rev().filter_map(|len| text.get(start..start + len));
-            let word = longest.map(String::from_iter).find(|word| known.contains(word));
+            let longest = (4..=16)
+                .rev()
+                .filter_map(|len| text.get(start..start + len));
+            let word = longest
+                .map(String::from_iter)
+                .find(|word| known.contains(word));
             if let Some(word) = word {
                 words.push(Token {
                     chars: word.chars().map(|c| (c, false)).collect(),
@@ -421,14 +389,21 @@ fn readings(token: &str) -> Vec<String> {
         for c in token.chars() {
             let letters = leet(c);
             let letters = if letters.is_empty() { &[c] } else { letters };
-            let letters = if variants.len() > 24 { letters.get(..1).unwrap_or(letters) } else { letters };
+            let letters = if variants.len() > 24 {
+                letters.get(..1).unwrap_or(letters)
+            } else {
+                letters
+            };
             variants = letters
                 .iter()
                 .flat_map(|letter| variants.iter().map(move |head| format!("{head}{letter}")))
                 .collect();
         }
         variants.into_iter().for_each(&mut add);
-        token.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).for_each(&mut add);
+        token
+            .split(|c: char| !c.is_alphanumeric())
+            .map(str::to_owned)
+            .for_each(&mut add);
     }
     for reading in readings.clone() {
         for keep in [1, 2] {
@@ -446,7 +421,10 @@ fn squeeze(text: &str, keep: usize) -> String {
     let chars: Vec<char> = text.chars().collect();
     chars
         .chunk_by(|a, b| a == b)
-        .flat_map(|run| run.iter().take(if run.len() >= 3 { keep } else { run.len() }))
+        .flat_map(|run| {
+            run.iter()
+                .take(if run.len() >= 3 { keep } else { run.len() })
+        })
         .collect()
 }
 
@@ -454,14 +432,18 @@ fn squeeze(text: &str, keep: usize) -> String {
 /// that stops between all words hide nothing.
 fn segments(tokens: &[Token]) -> (Vec<usize>, Vec<usize>) {
     let sentences = number(tokens.iter().map(|token| token.sentence_break).collect());
-    let both = tokens.iter().map(|token| token.sentence_break || token.clause_break).collect();
+    let both = tokens
+        .iter()
+        .map(|token| token.sentence_break || token.clause_break)
+        .collect();
     (sentences, number(both))
 }
 
 fn number(mut breaks: Vec<bool>) -> Vec<usize> {
     let length = breaks.len();
-    let starts: Vec<usize> =
-        (0..length).filter(|i| *i == 0 || breaks.get(*i) == Some(&true)).collect();
+    let starts: Vec<usize> = (0..length)
+        .filter(|i| *i == 0 || breaks.get(*i) == Some(&true))
+        .collect();
     let size = |piece: usize| {
         let start = starts.get(piece).copied().unwrap_or(length);
         starts.get(piece + 1).copied().unwrap_or(length) - start
@@ -553,7 +535,11 @@ mod tests {
             ("skill", "kill"),
             ("to be at home", "beat"),
         ] {
-            assert!(!reads(reader, text, word), "{text}: {:?}", reader.read(text));
+            assert!(
+                !reads(reader, text, word),
+                "{text}: {:?}",
+                reader.read(text)
+            );
         }
     }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::Check;
+use crate::render;
 
 /// How deep below the data directory key files lie.
 const DEPTH: usize = 4;
@@ -82,7 +83,10 @@ fn secrets(dir: &Path) -> Check {
         }
         [] => Check::ok(
             NAME,
-            format!("{} files, readable for you alone", found.len()),
+            format!(
+                "{}, readable for you alone",
+                render::count(found.len(), "file")
+            ),
         ),
         open => {
             let names: Vec<String> = open

@@ -87,7 +87,10 @@ fn listening(addrs: &[String]) -> Check {
     } else {
         ""
     };
-    Check::ok(NAME, format!("{} addresses{reach}", addrs.len()))
+    Check::ok(
+        NAME,
+        format!("{}{reach}", render::count(addrs.len(), "address")),
+    )
 }
 
 fn peers(count: usize, bootstrap: bool) -> Check {
@@ -136,7 +139,10 @@ fn playbook(check: &PlaybookCheck) -> Check {
     if check.valid {
         return Check::ok(
             "playbook",
-            format!("{} revisions, every link holds", check.revisions),
+            format!(
+                "{}, every link holds",
+                render::count(check.revisions, "revision")
+            ),
         );
     }
     let problem = check.problem.as_deref().unwrap_or("a link does not hold");

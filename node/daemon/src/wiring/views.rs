@@ -1,0 +1,139 @@
+//! The rooms' errors and records as the control API shows them.
+
+use cid::Cid;
+use pagi_api::{ApiError, EventFilter, LoggedEvent, swarm::ArtifactView};
+use pagi_hive::HiveError;
+use pagi_playbook::{Artifact, Revision, block};
+use pagi_store::{ArtifactRecord, StoreError};
+use pagi_swarm::SwarmError;
+use pagi_twin::{TwinError, actuator::ActError};
+use serde_json::{Value, json};
+
+pub(super) fn internal(error: impl std::fmt::Display) -> ApiError {
+    ApiError::Internal(error.to_string())
+}
+
+pub(super) fn store_error(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Closed | StoreError::Interrupted => {
+            ApiError::Unavailable("the node is shutting down".to_owned())
+        }
+        other => internal(other),
+    }
+}
+
+pub(super) fn twin_error(error: TwinError) -> ApiError {
+    match error {
+        TwinError::UnknownTwin(id) => ApiError::NotFound { what: "twin", id },
+        TwinError::Invalid(detail) => ApiError::invalid(detail),
+        TwinError::Store(error) => store_error(error),
+        TwinError::Act(error) => match error {
+            ActError::NotAllowed(_) => ApiError::Forbidden(error.to_string()),
+            ActError::NoDesktop(_) => ApiError::Unavailable(error.to_string()),
+            ActError::Io { .. } => internal(error),
+            ActError::Unknown(_) | ActError::Parameters(_) | ActError::Path(_) => {
+                ApiError::invalid(error.to_string())
+            }
+        },
+        other => internal(other),
+    }
+}
+
+pub(super) fn hive_error(error: HiveError) -> ApiError {
+    match error {
+        HiveError::Closed => ApiError::Unavailable(error.to_string()),
+        HiveError::Refused(_) => ApiError::Forbidden(error.to_string()),
+        HiveError::Store(error) => store_error(error),
+        other => internal(other),
+    }
+}
+
+pub(super) fn swarm_error(error: SwarmError) -> ApiError {
+    ApiError::Unavailable(error.to_string())
+}
+
+pub(super) fn parse_cid(text: &str) -> Result<Cid, ApiError> {
+    text.parse().map_err(|_| {
+        ApiError::Malformed(format!(
+            "`{}` is not a CID (bafy…)",
+            text.chars().take(80).collect::<String>()
+        ))
+    })
+}
+
+pub(super) fn logged(event: pagi_store::LoggedEvent) -> LoggedEvent {
+    LoggedEvent {
+        seq: event.seq,
+        event: event.event,
+    }
+}
+
+pub(super) fn filter(filter: EventFilter) -> pagi_store::EventFilter {
+    pagi_store::EventFilter {
+        event_type: filter.event_type,
+        twin_id: filter.twin_id,
+        source: filter.source,
+    }
+}
+
+pub(super) type Ipld = ipld_core::ipld::Ipld;
+
+/// IPLD as JSON: links as `{"/": CID}` and bytes as `{"/": {"bytes": base64}}` (DAG-JSON).
+pub(super) fn ipld_json(value: Ipld) -> Value {
+    match value {
+        Ipld::Null => Value::Null,
+        Ipld::Bool(value) => json!(value),
+        Ipld::Integer(value) => i64::try_from(value)
+            .map(|value| json!(value))
+            .or_else(|_| u64::try_from(value).map(|value| json!(value)))
+            .unwrap_or_else(|_| json!(value.to_string())),
+        Ipld::Float(value) => json!(value),
+        Ipld::String(value) => json!(value),
+        Ipld::Bytes(value) => {
+            let text =
+                base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, value);
+            json!({"/": {"bytes": text}})
+        }
+        Ipld::List(items) => items.into_iter().map(ipld_json).collect(),
+        Ipld::Map(items) => items
+            .into_iter()
+            .map(|(key, value)| (key, ipld_json(value)))
+            .collect(),
+        Ipld::Link(cid) => json!({"/": cid.to_string()}),
+    }
+}
+
+/// What a revision changed, in words.
+pub(super) fn summary(revision: &Revision) -> String {
+    if revision.merged.is_empty() {
+        return format!("joins {} heads", revision.parents.len());
+    }
+    let mut parts = Vec::new();
+    let mut count = |n: usize, what: &str| {
+        if n > 0 {
+            parts.push(format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
+        }
+    };
+    let deltas = || revision.merged.iter().map(|merged| &merged.delta);
+    count(deltas().map(|delta| delta.cases.len()).sum(), "case");
+    count(deltas().map(|delta| delta.bullets.len()).sum(), "bullet");
+    count(deltas().map(|delta| delta.counts.len()).sum(), "count");
+    count(deltas().map(|delta| delta.set.len()).sum(), "setting");
+    parts.join(", ")
+}
+
+pub(super) fn artifact_view(record: ArtifactRecord) -> Result<ArtifactView, ApiError> {
+    let cid = parse_cid(&record.cid)?;
+    let artifact = block::open::<Artifact>(&cid, &record.bytes).map_err(internal)?;
+    let body = artifact.body();
+    Ok(ArtifactView {
+        cid: record.cid,
+        author: record.author,
+        status: record.status,
+        reason: record.reason,
+        base: body.base.to_string(),
+        critique: body.critique.clone(),
+        delta: serde_json::to_value(&body.delta).map_err(internal)?,
+        ts: record.ts,
+    })
+}

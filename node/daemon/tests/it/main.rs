@@ -1,0 +1,42 @@
+//! Whole nodes, from outside: each test starts the real program in a directory of its own, on
+//! loopback and on free ports, and talks to it as users do, over HTTP and the command line.
+//!
+//! A node is killed when the test that started it ends. Waits have deadlines and look for a
+//! condition; `PAGI_TEST_KILLS` and `PAGI_TEST_SEED` make the crash tests longer and repeatable.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
+mod http;
+mod model_server;
+mod node;
+mod program;
+mod tool_server;
+mod wait;
+
+mod cli;
+mod crash;
+mod demo;
+mod model;
+mod prototype;
+mod refusals;
+mod swarm;
+
+/// Every file beside this one is part of the binary: a forgotten `mod` would silently drop tests.
+#[test]
+fn no_file_is_forgotten() {
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
+    let this = include_str!("main.rs");
+    for entry in std::fs::read_dir(here).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") {
+            assert!(
+                this.contains(&format!("\nmod {module};\n")),
+                "{name} is not in main.rs"
+            );
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Context, plan and inference by themselves, as the control API asks for them.
+
+use pagi_api::goal::{BuildContext, BuiltContext, InferRequest, InferResponse, Plan, PlanRequest};
+use pagi_messages::EventType;
+use pagi_playbook::Playbook;
+use serde_json::json;
+
+use crate::{
+    context::{self, Material},
+    error::TwinError,
+    inference::Engine,
+    lexical::{Bm25, term_set},
+    mind::{Mind, event_now, known_cases},
+    planner::{self, Knowledge},
+    twins::{SEARCHED_MEMORIES, check_goal, elapsed_ms},
+};
+
+/// Why `POST /infer` gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum InferError {
+    /// The model is away.
+    #[error(transparent)]
+    Model(#[from] crate::inference::ModelError),
+    /// Anything else.
+    #[error(transparent)]
+    Twin(#[from] TwinError),
+}
+
+impl Mind {
+    /// Builds the context of a goal.
+    ///
+    /// # Errors
+    /// [`TwinError::UnknownTwin`], [`TwinError::Invalid`].
+    pub async fn build_context(
+        &self,
+        request: BuildContext,
+        emotional: bool,
+    ) -> Result<BuiltContext, TwinError> {
+        self.require(&request.twin_id)?;
+        check_goal(&request.goal)?;
+        let built = self
+            .assemble(&request.twin_id, &request.goal, emotional)
+            .await?;
+        let event = event_now(
+            EventType::ContextBuilt,
+            "context",
+            json!({"tokens": built.tokens, "sources": built.sources.len(), "emotional": emotional}),
+        )
+        .about_twin(&request.twin_id);
+        self.store().append_event(event).await?;
+        Ok(built)
+    }
+
+    pub(crate) async fn assemble(
+        &self,
+        twin_id: &str,
+        goal: &str,
+        emotional: bool,
+    ) -> Result<BuiltContext, TwinError> {
+        let adopted = self.inner.collective.playbook();
+        let playbook = Playbook::from_document(adopted.state.settings()).unwrap_or_default();
+        let tools = self.catalog(twin_id).await;
+        let mut memories = self
+            .store()
+            .memories(twin_id, Some(SEARCHED_MEMORIES), true)?;
+        memories.reverse();
+        let emotion = self.emotion_record(twin_id)?;
+        Ok(context::build(Material {
+            twin_id,
+            goal,
+            playbook: &playbook,
+            tools: &tools,
+            memories,
+            cases: &known_cases(&adopted),
+            bullets: adopted
+                .state
+                .bullets()
+                .map(|(bullet, _)| (bullet.id.clone(), bullet.text.clone()))
+                .collect(),
+            emotion: emotional.then_some(&emotion),
+        }))
+    }
+
+    /// Plans a goal without running it.
+    ///
+    /// # Errors
+    /// [`TwinError::UnknownTwin`], [`TwinError::Invalid`].
+    pub async fn plan(&self, request: PlanRequest) -> Result<Plan, TwinError> {
+        check_goal(&request.goal)?;
+        let twin_id = request.twin_id.as_deref();
+        if let Some(twin_id) = twin_id {
+            self.require(twin_id)?;
+        }
+        let adopted = self.inner.collective.playbook();
+        let tools = self.catalog(twin_id.unwrap_or_default()).await;
+        let has_memories = match twin_id {
+            Some(twin_id) => self.store().memory_count(twin_id)? > 0,
+            None => false,
+        };
+        let cases = known_cases(&adopted);
+        let tally = |name: &str| {
+            let tally = adopted.state.tally(&format!("tool:{name}"));
+            (tally.helpful, tally.harmful)
+        };
+        let drafted = planner::plan(
+            &request.goal,
+            &Knowledge {
+                tools: &tools,
+                cases: &cases,
+                tool_tally: &tally,
+                has_memories,
+            },
+        );
+        let mut event = event_now(
+            EventType::PlanCreated,
+            "planner",
+            json!({"steps": drafted.plan.steps.len(), "case": drafted.plan.case}),
+        );
+        event.twin_id = request.twin_id;
+        self.store().append_event(event).await?;
+        Ok(drafted.plan)
+    }
+
+    /// Asks the inference gateway.
+    ///
+    /// A model answers as it will. The planner, which writes no prose, answers with the parts of the
+    /// context that fit the input best, and the calls it would make.
+    ///
+    /// # Errors
+    /// [`TwinError::UnknownTwin`], [`TwinError::Invalid`]; [`InferError`] where the model is away.
+    pub async fn infer(&self, request: InferRequest) -> Result<InferResponse, InferError> {
+        self.require(&request.twin_id)?;
+        check_goal(&request.input)?;
+        let start = std::time::Instant::now();
+        let event = event_now(
+            EventType::InferenceRequested,
+            "inference",
+            json!({"model": self.engine().name(), "input_bytes": request.input.len()}),
+        )
+        .about_twin(&request.twin_id);
+        self.store()
+            .append_event(event)
+            .await
+            .map_err(TwinError::from)?;
+        let (output, model, fallback) = match self.engine() {
+            Engine::Planner => (self.extract(&request).await?, "planner".to_owned(), None),
+            Engine::Model(model) => {
+                let mut messages = Vec::new();
+                if let Some(context) = request.context.as_deref().filter(|text| !text.is_empty()) {
+                    messages.push(json!({"role": "system", "content": context}));
+                }
+                messages.push(json!({"role": "user", "content": request.input}));
+                match model.turn(&messages, &[], &mut |_| {}).await {
+                    Ok(turn) => (turn.text, model.name().to_owned(), None),
+                    Err(error) if model.fall_back_to_planner => (
+                        self.extract(&request).await?,
+                        "planner".into(),
+                        Some(error.to_string()),
+                    ),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        let duration_ms = elapsed_ms(start);
+        let event = event_now(
+            EventType::InferenceCompleted,
+            "inference",
+            json!({"model": model, "output_bytes": output.len(), "duration_ms": duration_ms}),
+        )
+        .about_twin(&request.twin_id);
+        self.store()
+            .append_event(event)
+            .await
+            .map_err(TwinError::from)?;
+        Ok(InferResponse {
+            output,
+            model,
+            fallback,
+            duration_ms,
+        })
+    }
+
+    async fn extract(&self, request: &InferRequest) -> Result<String, TwinError> {
+        let plan = self
+            .plan(PlanRequest {
+                twin_id: Some(request.twin_id.clone()),
+                goal: request.input.clone(),
+            })
+            .await?;
+        let mut output = String::new();
+        let lines: Vec<&str> = request
+            .context
+            .as_deref()
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| !line.trim().is_empty() && !line.starts_with(['#', '-']))
+            .collect();
+        let index = Bm25::new(lines.iter().map(|line| [(*line, 1.0)]));
+        for (at, _) in index.rank(&term_set(&request.input)).into_iter().take(3) {
+            if let Some(line) = lines.get(at) {
+                output.push_str(line.trim());
+                output.push('\n');
+            }
+        }
+        if plan.steps.is_empty() {
+            output.push_str(&plan.missing.join("\n"));
+        } else {
+            let calls: Vec<String> = plan
+                .steps
+                .iter()
+                .map(|step| format!("{} {}", step.tool, step.parameters))
+                .collect();
+            output.push_str(&format!(
+                "To answer this I would call: {}",
+                calls.join("; then ")
+            ));
+        }
+        Ok(output)
+    }
+}
