@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use pagi_api::twins::{AppendMemory, Memory};
 use pagi_hive::{Hive, HiveError};
 use pagi_messages::{Did, SigningIdentity, Verified, to_dag_cbor};
 use pagi_playbook::{Artifact, Delta, Evidence, diff, parse_toml};
@@ -118,7 +119,7 @@ fn remember(mind: Mind) -> Native {
     }
     native(
         "remember",
-        "Remembers a text: keeps a note in the twin's memory for later",
+        "Remembers a text: keeps it as a note of the twin for later",
         json!({"type": "object", "required": ["content"], "properties": {
             "content": {"type": "string", "minLength": 1, "description": "the text to keep"},
             "twin_id": {"type": "string"}}}),
@@ -128,7 +129,7 @@ fn remember(mind: Mind) -> Native {
             async move {
                 let input: In = read(parameters)?;
                 let twin_id = twin_of(&caller, input.twin_id)?;
-                let entry = pagi_api::twins::AppendMemory {
+                let entry = AppendMemory {
                     role: "user".into(),
                     content: input.content,
                 };
@@ -152,7 +153,7 @@ fn recall(mind: Mind) -> Native {
     }
     native(
         "recall",
-        "Recalls what the twin remembers: searches notes in its memory",
+        "Recalls what the twin remembers: searches its notes",
         json!({"type": "object", "required": ["query"], "properties": {
             "query": {"type": "string", "minLength": 1, "description": "what to look for"},
             "limit": {"type": "integer", "minimum": 1, "maximum": 50},
@@ -168,11 +169,14 @@ fn recall(mind: Mind) -> Native {
                 let asking = newest
                     .filter(|entry| entry.role == "user" && entry.content.contains(&input.query))
                     .map(|entry| entry.seq);
-                let found = mind
-                    .search_memory(&twin_id, &input.query, input.limit + 1)
+                let found: Vec<Memory> = mind
+                    .search_memory(&twin_id, &input.query, 4 * input.limit + 1)
                     .map_err(failed)?
                     .into_iter()
                     .filter(|entry| Some(entry.seq) != asking)
+                    .collect();
+                let found = originals(found)
+                    .into_iter()
                     .take(input.limit)
                     .map(|entry| {
                         json!({"content": entry.content, "role": entry.role, "ts": entry.ts,
@@ -183,6 +187,26 @@ fn recall(mind: Mind) -> Native {
             }
         },
     )
+}
+
+/// Without entries that only repeat another one: the order to remember it, the answer that quoted it.
+fn originals(found: Vec<Memory>) -> Vec<Memory> {
+    let texts: Vec<String> = found
+        .iter()
+        .map(|entry| entry.content.to_lowercase())
+        .collect();
+    let repeats = |at: usize| {
+        texts.iter().enumerate().any(|(other, text)| {
+            let same = texts[at] == *text;
+            other != at && texts[at].contains(text.as_str()) && (!same || other < at)
+        })
+    };
+    let keep: Vec<bool> = (0..texts.len()).map(|at| !repeats(at)).collect();
+    found
+        .into_iter()
+        .zip(keep)
+        .filter_map(|(entry, keep)| keep.then_some(entry))
+        .collect()
 }
 
 /// The bytes an artifact's signature covers: a domain, then its DAG-CBOR.
@@ -329,10 +353,15 @@ fn hive_pull(hive: Hive) -> Native {
             let hive = hive.clone();
             async move {
                 let snapshot = hive.playbook();
-                Ok(
-                    json!({"cid": snapshot.head.to_string(), "revisions": snapshot.revisions,
-                          "playbook": snapshot.state.to_toml()}),
-                )
+                let text = format!(
+                    "The playbook is at {}, {} revisions from its genesis, with {} learned cases.",
+                    snapshot.head,
+                    snapshot.revisions,
+                    snapshot.state.cases().count()
+                );
+                Ok(json!({"text": text, "cid": snapshot.head.to_string(),
+                          "revisions": snapshot.revisions,
+                          "playbook": snapshot.state.to_toml()}))
             }
         },
     )

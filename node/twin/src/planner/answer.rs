@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::condition::{Condition, Figure, relevant, tidy};
+use super::condition::{Condition, Figure, figures, named, relevant, tidy};
 
 /// One call and what came of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +55,7 @@ pub fn judge(goal: &str, condition: Option<&Condition>, calls: &[Call]) -> Judge
         Some(condition) => check(goal, condition, calls),
         None => None,
     };
-    let mut judged = judged.unwrap_or_else(|| describe(calls));
+    let mut judged = judged.unwrap_or_else(|| describe(goal, calls));
     if judged.contributed.is_empty() {
         judged.reached = false;
         judged.output = if failures.is_empty() {
@@ -117,7 +117,31 @@ fn check(goal: &str, condition: &Condition, calls: &[Call]) -> Option<Judged> {
     })
 }
 
-fn describe(calls: &[Call]) -> Judged {
+/// A goal that names so many figures of a result is answered with them alone.
+const MOST_NAMED: usize = 8;
+
+/// The figures of `result` that the goal asks for by name, in words; `None` where it names none, or
+/// so many that the whole result reads better.
+fn asked_for(goal: &str, result: &Value) -> Option<String> {
+    if result
+        .as_object()
+        .is_none_or(|record| record.contains_key("result"))
+    {
+        return None;
+    }
+    let all = figures(result);
+    let named = named(&all, goal);
+    let some = !named.is_empty() && named.len() <= MOST_NAMED && named.len() < all.len();
+    some.then(|| {
+        named
+            .iter()
+            .map(Figure::words)
+            .collect::<Vec<_>>()
+            .join(", ")
+    })
+}
+
+fn describe(goal: &str, calls: &[Call]) -> Judged {
     let mut contributed = Vec::new();
     let mut parts = Vec::new();
     for (index, call) in calls.iter().enumerate().filter(|(_, call)| call.answers) {
@@ -126,7 +150,7 @@ fn describe(calls: &[Call]) -> Judged {
         if !contributed.is_empty() {
             break;
         }
-        if let Some(words) = words(result) {
+        if let Some(words) = asked_for(goal, result).or_else(|| words(result)) {
             contributed.push(index);
             parts.push(words);
         }
@@ -279,6 +303,19 @@ mod tests {
         assert_eq!(
             judge(goal, condition.as_ref(), &calls).output,
             "Nothing is above 80 %. Measured: cpu 12 %."
+        );
+    }
+
+    #[test]
+    fn a_goal_that_names_figures_gets_those() {
+        let monitor = json!({"cpu_percent": 12.0, "memory_percent": 5, "memory_used_bytes": 2048});
+        let calls = [call("system_monitor", Ok(monitor), true)];
+        let judged = judge("How much memory is in use?", None, &calls);
+        assert_eq!(judged.output, "memory 5 %, memory used 2 KiB");
+        assert!(
+            judge("How is it?", None, &calls)
+                .output
+                .contains("cpu percent: 12")
         );
     }
 

@@ -118,15 +118,14 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// `cpu 12.3 %`.
+    /// `cpu 12.3 %`, `memory used 1.2 GiB`.
     #[must_use]
     pub fn words(&self) -> String {
-        format!(
-            "{} {}{}",
-            self.label,
-            tidy(self.value),
-            if self.percent { " %" } else { "" }
-        )
+        match self.label.strip_suffix("bytes") {
+            Some(label) => format!("{label}{}", bytes(self.value)),
+            None if self.percent => format!("{} {} %", self.label, tidy(self.value)),
+            None => format!("{} {}", self.label, tidy(self.value)),
+        }
     }
 }
 
@@ -139,6 +138,18 @@ pub fn tidy(value: f64) -> String {
     } else {
         format!("{rounded:.1}")
     }
+}
+
+/// `value` bytes in the largest binary unit that leaves at least 1.
+fn bytes(value: f64) -> String {
+    let mut value = value;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value.abs() < 1024.0 {
+            return format!("{} {unit}", tidy(value));
+        }
+        value /= 1024.0;
+    }
+    format!("{} TiB", tidy(value))
 }
 
 /// Keys whose text names the record they stand in.
@@ -213,25 +224,24 @@ fn collect(value: &Value, path: &mut Vec<String>, found: &mut Vec<Figure>, depth
     }
 }
 
-/// The figures of `result` that `condition` is about: percentages for a percentage, otherwise those
-/// whose label shares a word with the goal, or every non-percentage where none does.
+/// The figures of `result` that `condition` is about: percentages for a percentage and other numbers
+/// otherwise; of those, the ones the goal names where it names any.
 #[must_use]
 pub fn relevant(result: &Value, condition: &Condition, goal: &str) -> Vec<Figure> {
-    let all = figures(result);
-    if condition.percent {
-        return all.into_iter().filter(|figure| figure.percent).collect();
-    }
-    let goal = term_set(goal);
-    let named: Vec<Figure> = all
-        .iter()
-        .filter(|figure| !figure.percent && !term_set(&figure.label).is_disjoint(&goal))
-        .cloned()
+    let all: Vec<Figure> = figures(result)
+        .into_iter()
+        .filter(|figure| figure.percent == condition.percent)
         .collect();
-    if named.is_empty() {
-        all.into_iter().filter(|figure| !figure.percent).collect()
-    } else {
-        named
-    }
+    let named = named(&all, goal);
+    if named.is_empty() { all } else { named }
+}
+
+/// The figures whose label shares a word with `goal`.
+#[must_use]
+pub fn named(figures: &[Figure], goal: &str) -> Vec<Figure> {
+    let goal = term_set(goal);
+    let named = |figure: &&Figure| !term_set(&figure.label).is_disjoint(&goal);
+    figures.iter().filter(named).cloned().collect()
 }
 
 #[cfg(test)]
@@ -273,7 +283,7 @@ mod tests {
             [
                 "cpu 12.3 %",
                 "disk / used 91 %",
-                "disk / free bytes 5",
+                "disk / free 5 B",
                 "load average 1 0.5",
                 "load average 2 0.3"
             ]
@@ -282,6 +292,12 @@ mod tests {
         let percent = relevant(&result, &condition, "above 80%");
         assert_eq!(percent.len(), 2);
         assert!(condition.holds(percent[1].value) && !condition.holds(percent[0].value));
+        let disk = relevant(&result, &condition, "is the disk above 80% full?");
+        assert_eq!(
+            disk.iter().map(Figure::words).collect::<Vec<_>>(),
+            ["disk / used 91 %"]
+        );
+        assert_eq!(bytes(1.5 * 1024.0 * 1024.0 * 1024.0), "1.5 GiB");
         let load = Condition::parse("load over 0.3").unwrap();
         assert_eq!(relevant(&result, &load, "load over 0.3").len(), 2);
     }

@@ -91,7 +91,7 @@ fn a_sender_cannot_be_somebody_else() {
         open(&authcrypt(&plain, alice().did(), &mallory())),
         Err(DidcommError::Undecryptable)
     ));
-    // The recipient's own public key opens every envelope of its own making; it is not Alice's.
+    // Bob's own key, Alice's `from`.
     assert!(open(&authcrypt(&plain, bob().did(), &bob())).is_err());
     assert!(matches!(
         open(&signed(&plain, mallory().did(), 3)),

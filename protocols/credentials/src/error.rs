@@ -1,0 +1,124 @@
+//! Why a proof or a credential is not accepted.
+
+use pagi_messages::{Did, DidError};
+
+/// Why the proof of a document does not hold, or could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProofError {
+    /// The document is not a JSON object.
+    #[error("the document is not a JSON object")]
+    NotAnObject,
+    /// The document has no proof.
+    #[error("the document has no proof")]
+    Missing,
+    /// The document has a proof already.
+    #[error("the document has a proof already")]
+    Present,
+    /// A member of the proof is missing or has the wrong form.
+    #[error("the proof's `{member}` {reason}")]
+    Malformed {
+        /// The member.
+        member: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The proof is of another type or cryptosuite than `DataIntegrityProof`, `eddsa-jcs-2022`.
+    #[error("the proof is of type `{proof_type}` and cryptosuite `{cryptosuite}`, not of DataIntegrityProof and eddsa-jcs-2022")]
+    UnsupportedSuite {
+        /// Its `type`, cut to 64 characters.
+        proof_type: String,
+        /// Its `cryptosuite`, cut to 64 characters.
+        cryptosuite: String,
+    },
+    /// The proof serves another purpose than the one asked for.
+    #[error("the proof's purpose is `{0}`, not assertionMethod")]
+    WrongPurpose(String),
+    /// The proof has a member this suite does not know, so its meaning would be passed over.
+    #[error("the proof has a member `{0}` that is not understood")]
+    UnknownMember(String),
+    /// The verification method does not name the signing key of a did:key.
+    #[error("the verification method `{0}` is not the signing key of an Ed25519 did:key")]
+    UnknownMethod(String),
+    /// The document's context does not start with the proof's.
+    #[error("the proof was made under another @context than the document has")]
+    ForeignContext,
+    /// The signature does not match: a claim, or the proof itself, was changed.
+    #[error("the signature of {signer} does not match: the document was changed after it was signed")]
+    WrongSignature {
+        /// Who is said to have signed.
+        signer: Did,
+    },
+    /// The proof's own end has passed.
+    #[error("the proof expired at {expires}, it is now {now}")]
+    Expired {
+        /// Seconds since 1970.
+        expires: i64,
+        /// Seconds since 1970.
+        now: u64,
+    },
+    /// A whole number is so large that its canonical form is that of its neighbour too.
+    #[error("the number {0} is beyond ±(2^53 − 1): canonical JSON cannot tell it from its neighbours")]
+    InexactNumber(String),
+    /// The document could not be brought to its canonical form.
+    #[error("the document has no canonical form: {0}")]
+    NotCanonical(String),
+}
+
+/// Why a credential was not issued or is not believed. Each reason is told apart.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialError {
+    /// The proof does not hold.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// A member is missing or has the wrong form.
+    #[error("the credential's `{member}` {reason}")]
+    Malformed {
+        /// The member.
+        member: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The credential's contexts are not the ones this node knows.
+    #[error("the credential's @context is not the one of this node's credentials")]
+    UnknownContext,
+    /// A term that no context maps, so that it means nothing.
+    #[error("the term `{0}` is mapped by no context of the credential")]
+    UnmappedTerm(String),
+    /// The credential is of no type that is known here.
+    #[error("the credential is of no known type: {0}")]
+    UnknownType(String),
+    /// The proof was made with the key of somebody other than the issuer.
+    #[error("the credential says it is issued by {issuer}, but {signer} signed it")]
+    ForeignIssuer {
+        /// Who is named as issuer.
+        issuer: Did,
+        /// Whose key signed.
+        signer: Did,
+    },
+    /// A DID in the credential is not an Ed25519 did:key.
+    #[error("the credential's {role} is not usable: {error}")]
+    Did {
+        /// `issuer` or `credentialSubject.id`.
+        role: &'static str,
+        /// What is wrong with it.
+        error: DidError,
+    },
+    /// The credential's time is still to come.
+    #[error("the credential is valid only from {valid_from}, it is now {now}")]
+    NotYetValid {
+        /// Seconds since 1970.
+        valid_from: i64,
+        /// Seconds since 1970.
+        now: u64,
+    },
+    /// The credential's time is up.
+    #[error("the credential was valid until {valid_until}, it is now {now}")]
+    Expired {
+        /// Seconds since 1970.
+        valid_until: i64,
+        /// Seconds since 1970.
+        now: u64,
+    },
+}

@@ -1,0 +1,247 @@
+//! Data Integrity proofs of the cryptosuite `eddsa-jcs-2022` (Data Integrity EdDSA Cryptosuites 1.0,
+//! section 3.3): Ed25519 over the SHA-256 of the canonical proof configuration followed by the SHA-256
+//! of the canonical document, canonical being the JSON Canonicalization Scheme (RFC 8785).
+
+use pagi_messages::{Did, DidError, SigningIdentity};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::error::ProofError;
+
+const TYPE: &str = "DataIntegrityProof";
+const SUITE: &str = "eddsa-jcs-2022";
+const PURPOSE: &str = "assertionMethod";
+/// Largest whole number that canonical JSON tells from its neighbours (RFC 7493 section 2.2).
+const MAX_EXACT: u64 = (1 << 53) - 1;
+/// Members a proof may have; another, such as `previousProof` or `domain`, asks for a check not made here.
+const MEMBERS: [&str; 9] = [
+    "id",
+    "type",
+    "cryptosuite",
+    "created",
+    "expires",
+    "verificationMethod",
+    "proofPurpose",
+    "proofValue",
+    "@context",
+];
+
+/// A time as the credential formats have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timestamp(OffsetDateTime);
+
+impl Timestamp {
+    /// The time `seconds` after the start of 1970; `None` beyond the year 9999.
+    pub(crate) fn from_s(seconds: u64) -> Option<Self> {
+        let time = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
+        (time.year() <= 9999).then_some(Self(time))
+    }
+
+    /// Reads an XML Schema 1.1 `dateTimeStamp`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        OffsetDateTime::parse(text, &Rfc3339).ok().map(Self)
+    }
+
+    /// Whole seconds since the start of 1970, rounded down.
+    pub(crate) fn seconds(self) -> i64 {
+        self.0.unix_timestamp()
+    }
+
+    /// Whether this is not after `now_s`.
+    pub(crate) fn is_reached(self, now_s: u64) -> bool {
+        self.0.unix_timestamp_nanos() <= i128::from(now_s) * 1_000_000_000
+    }
+
+    /// Whether this is before `now_s`.
+    pub(crate) fn is_past(self, now_s: u64) -> bool {
+        self.0.unix_timestamp_nanos() < i128::from(now_s) * 1_000_000_000
+    }
+
+    pub(crate) fn text(self) -> Option<String> {
+        self.0.format(&Rfc3339).ok()
+    }
+}
+
+/// Adds a proof by `signer` to a document (section 3.3.1). `created_s`, in seconds since 1970, is left
+/// out of the proof where it is `None`.
+///
+/// # Errors
+/// [`ProofError::NotAnObject`], [`ProofError::Present`], [`ProofError::InexactNumber`],
+/// [`ProofError::Malformed`] for a time beyond the year 9999.
+pub fn add_proof(
+    document: &Value,
+    signer: &SigningIdentity,
+    created_s: Option<u64>,
+) -> Result<Value, ProofError> {
+    let mut secured = document.as_object().ok_or(ProofError::NotAnObject)?.clone();
+    if secured.contains_key("proof") {
+        return Err(ProofError::Present);
+    }
+    let mut proof = Map::new();
+    proof.insert("type".into(), TYPE.into());
+    proof.insert("cryptosuite".into(), SUITE.into());
+    if let Some(seconds) = created_s {
+        let created = Timestamp::from_s(seconds).and_then(Timestamp::text).ok_or(
+            ProofError::Malformed { member: "created", reason: "is beyond the year 9999" },
+        )?;
+        proof.insert("created".into(), created.into());
+    }
+    proof.insert("verificationMethod".into(), signer.did().signing_key_id().into());
+    proof.insert("proofPurpose".into(), PURPOSE.into());
+    if let Some(context) = secured.get("@context") {
+        proof.insert("@context".into(), context.clone());
+    }
+    let hash = hash_data(&proof, &secured)?;
+    proof.insert("proofValue".into(), signer.sign(&hash).into());
+    secured.insert("proof".into(), Value::Object(proof));
+    Ok(Value::Object(secured))
+}
+
+/// Verifies the proof of a document at `now_s` (section 3.3.2) and returns whose key made it. Whether
+/// that somebody may speak on the matter is for the caller to decide.
+///
+/// # Errors
+/// Every variant of [`ProofError`] but [`ProofError::Present`].
+pub fn verify_proof(document: &Value, now_s: u64) -> Result<Did, ProofError> {
+    let mut unsecured = document.as_object().ok_or(ProofError::NotAnObject)?.clone();
+    let proof = unsecured.remove("proof").ok_or(ProofError::Missing)?;
+    let Value::Object(mut options) = proof else {
+        return Err(malformed("proof", "is not a single object"));
+    };
+    if let Some(name) = options.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
+        return Err(ProofError::UnknownMember(cut(name)));
+    }
+    let (proof_type, cryptosuite) = (text(&options, "type")?, text(&options, "cryptosuite")?);
+    if (proof_type, cryptosuite) != (TYPE, SUITE) {
+        return Err(ProofError::UnsupportedSuite {
+            proof_type: cut(proof_type),
+            cryptosuite: cut(cryptosuite),
+        });
+    }
+    let purpose = text(&options, "proofPurpose")?;
+    if purpose != PURPOSE {
+        return Err(ProofError::WrongPurpose(cut(purpose)));
+    }
+    let signer = signer_of(text(&options, "verificationMethod")?)?;
+    optional_time(&options, "created")?;
+    let expires = optional_time(&options, "expires")?;
+    if let Some(context) = options.get("@context") {
+        if !starts_with(unsecured.get("@context"), context) {
+            return Err(ProofError::ForeignContext);
+        }
+        unsecured.insert("@context".into(), context.clone());
+    }
+    let value = match options.remove("proofValue") {
+        Some(Value::String(value)) => value,
+        Some(_) => return Err(malformed("proofValue", "is not a text")),
+        None => return Err(malformed("proofValue", "is missing")),
+    };
+    signer.verify(&hash_data(&options, &unsecured)?, &value).map_err(|error| match error {
+        DidError::MalformedSignature => {
+            malformed("proofValue", "is not 64 bytes in base58btc multibase (z…)")
+        }
+        _ => ProofError::WrongSignature { signer: signer.clone() },
+    })?;
+    // Only a time that is signed can be held against the proof.
+    if let Some(expires) = expires
+        && expires.is_past(now_s)
+    {
+        return Err(ProofError::Expired { expires: expires.seconds(), now: now_s });
+    }
+    Ok(signer)
+}
+
+/// The canonical form of a JSON value (RFC 8785).
+///
+/// # Errors
+/// [`ProofError::InexactNumber`] for a whole number beyond ±(2^53 − 1): it would share its canonical form
+/// with others, and so could be changed without anybody noticing. [`ProofError::NotCanonical`] where
+/// serialisation fails.
+pub fn canonical(value: &Value) -> Result<Vec<u8>, ProofError> {
+    check_numbers(value)?;
+    serde_json_canonicalizer::to_vec(value)
+        .map_err(|error| ProofError::NotCanonical(error.to_string()))
+}
+
+/// Section 3.3.4: the two hashes, the configuration's first.
+fn hash_data(
+    config: &Map<String, Value>,
+    document: &Map<String, Value>,
+) -> Result<[u8; 64], ProofError> {
+    let hash = |object: &Map<String, Value>| -> Result<[u8; 32], ProofError> {
+        Ok(Sha256::digest(canonical(&Value::Object(object.clone()))?).into())
+    };
+    let mut data = [0; 64];
+    data[..32].copy_from_slice(&hash(config)?);
+    data[32..].copy_from_slice(&hash(document)?);
+    Ok(data)
+}
+
+fn check_numbers(value: &Value) -> Result<(), ProofError> {
+    match value {
+        Value::Number(number) => {
+            let exact = match (number.as_u64(), number.as_i64()) {
+                (Some(number), _) => number <= MAX_EXACT,
+                (None, Some(number)) => number.unsigned_abs() <= MAX_EXACT,
+                (None, None) => true,
+            };
+            if exact { Ok(()) } else { Err(ProofError::InexactNumber(cut(&number.to_string()))) }
+        }
+        Value::Array(items) => items.iter().try_for_each(check_numbers),
+        Value::Object(members) => members.values().try_for_each(check_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// The DID whose signing key a verification method names (`did:key:z6Mk…#z6Mk…`).
+fn signer_of(method: &str) -> Result<Did, ProofError> {
+    let unknown = || ProofError::UnknownMethod(cut(method));
+    let did: Did =
+        method.split('#').next().unwrap_or_default().parse().map_err(|_| unknown())?;
+    if did.signing_key_id() == method { Ok(did) } else { Err(unknown()) }
+}
+
+/// Whether the document's context starts with all of the proof's, in order. A context that is no list
+/// counts as a list of one.
+fn starts_with(document: Option<&Value>, proof: &Value) -> bool {
+    let list = |value: &'_ Value| -> Vec<Value> {
+        match value {
+            Value::Array(items) => items.clone(),
+            other => vec![other.clone()],
+        }
+    };
+    document.is_some_and(|document| list(document).starts_with(&list(proof)))
+}
+
+fn text<'a>(
+    options: &'a Map<String, Value>,
+    member: &'static str,
+) -> Result<&'a str, ProofError> {
+    match options.get(member) {
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(malformed(member, "is not a text")),
+        None => Err(malformed(member, "is missing")),
+    }
+}
+
+fn optional_time(
+    options: &Map<String, Value>,
+    member: &'static str,
+) -> Result<Option<Timestamp>, ProofError> {
+    if !options.contains_key(member) {
+        return Ok(None);
+    }
+    Timestamp::parse(text(options, member)?)
+        .map(Some)
+        .ok_or(malformed(member, "is not a date and time with a time zone"))
+}
+
+fn malformed(member: &'static str, reason: &'static str) -> ProofError {
+    ProofError::Malformed { member, reason }
+}
+
+/// At most 64 characters of a text, for an error message.
+pub(crate) fn cut(text: &str) -> String {
+    text.chars().take(64).collect()
+}
