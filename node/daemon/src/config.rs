@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use pagi_bootstrap::BootstrapList;
-use pagi_policy::{Egress, EthicsConfig};
+use pagi_policy::{Egress, EthicsConfig, HarmCategory};
 use pagi_twin::inference::{ChatModel, Engine, ModelConfig};
 use serde::Deserialize;
 
@@ -40,6 +40,7 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 
 [ethics]
 # red_lines = []                                   # added to the built-in ones and the playbook's
+# harm_categories = []                             # [{ name = "…", terms = ["…"] }]
 
 [egress]
 # private_networks = true                          # http tools may reach private addresses
@@ -182,6 +183,8 @@ impl Default for ActuatorSection {
 pub struct EthicsSection {
     /// Red lines beside the built-in ones and the playbook's.
     pub red_lines: Vec<String>,
+    /// Kinds of harm beside the built-in ones and the playbook's: a name and its terms.
+    pub harm_categories: Vec<HarmCategory>,
 }
 
 impl Config {
@@ -324,7 +327,7 @@ impl Config {
     pub fn ethics(&self) -> EthicsConfig {
         EthicsConfig::default().merge(&EthicsConfig {
             red_lines: self.ethics.red_lines.clone(),
-            harm_categories: Vec::new(),
+            harm_categories: self.ethics.harm_categories.clone(),
             refusal_response: String::new(),
             alignment_check: true,
         })

@@ -135,6 +135,25 @@ fn title(layer: &str) -> &'static str {
     }
 }
 
+/// The lines of a context that a question can be answered from: headings, instructions, tools and
+/// the goal itself answer nothing. Of any other text, every line.
+pub(crate) fn passages(context: &str) -> Vec<&str> {
+    let silent = ["system", "tools", "goal"].map(title);
+    let mut heading = "";
+    context
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            if line.starts_with("# ") {
+                heading = line;
+                return false;
+            }
+            !line.is_empty() && !silent.contains(&heading)
+        })
+        .map(|line| line.strip_prefix("- ").unwrap_or(line))
+        .collect()
+}
+
 /// The playbook's order, each known layer once; layers it leaves out come last.
 fn order(playbook: &Playbook) -> Vec<&'static str> {
     let mut order: Vec<&'static str> = Vec::new();
@@ -354,5 +373,19 @@ fn reflection(material: &Material<'_>, parts: &mut Vec<Part>) {
             text: format!("- {text}"),
             weight: Some(score),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passages_are_what_the_twin_knows() {
+        let context = "# Instructions\nBe brief.\n\n# Tools\n- calc: adds\n\n# Goal\nGoal: x?\n\n\
+                       # Memory\n- it is y\n\n# Lessons of the swarm\n- z";
+        assert_eq!(passages(context), ["it is y", "z"]);
+        assert_eq!(passages("any text\n\n- with a list"), ["any text", "with a list"]);
+        assert_eq!(passages(""), [""; 0]);
     }
 }

@@ -3,6 +3,7 @@
 use pagi_api::goal::{BuildContext, BuiltContext, InferRequest, InferResponse, Plan, PlanRequest};
 use pagi_messages::EventType;
 use pagi_playbook::Playbook;
+use pagi_store::Role;
 use serde_json::json;
 
 use crate::{
@@ -64,6 +65,11 @@ impl Mind {
             .store()
             .memories(twin_id, Some(SEARCHED_MEMORIES), true)?;
         memories.reverse();
+        // A running goal was remembered a moment ago: it is not what the twin knew before.
+        let newest = memories.last();
+        if newest.is_some_and(|entry| entry.role == Role::User && entry.content == goal) {
+            memories.pop();
+        }
         let emotion = self.emotion_record(twin_id)?;
         Ok(context::build(Material {
             twin_id,
@@ -188,13 +194,7 @@ impl Mind {
             })
             .await?;
         let mut output = String::new();
-        let lines: Vec<&str> = request
-            .context
-            .as_deref()
-            .unwrap_or_default()
-            .lines()
-            .filter(|line| !line.trim().is_empty() && !line.starts_with(['#', '-']))
-            .collect();
+        let lines = context::passages(request.context.as_deref().unwrap_or_default());
         let index = Bm25::new(lines.iter().map(|line| [(*line, 1.0)]));
         for (at, _) in index.rank(&term_set(&request.input)).into_iter().take(3) {
             if let Some(line) = lines.get(at) {

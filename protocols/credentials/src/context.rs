@@ -54,7 +54,10 @@ mod tests {
         let context = own_context();
         let terms = context.as_object().unwrap();
         for (term, mapping) in terms.iter().filter(|(term, _)| !term.starts_with('@')) {
-            let iri = mapping.as_str().or_else(|| mapping["@id"].as_str()).unwrap();
+            let iri = mapping
+                .as_str()
+                .or_else(|| mapping["@id"].as_str())
+                .unwrap();
             assert_eq!(iri, format!("urn:pagi:credentials#{term}"));
         }
         assert_eq!(contexts()[0], CREDENTIALS_V2);

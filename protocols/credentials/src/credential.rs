@@ -84,7 +84,10 @@ pub fn issue_reputation(
     valid_from_s: u64,
     valid_until_s: u64,
 ) -> Result<Value, CredentialError> {
-    let claims = Claims::Reputation { reputation_score, contributions };
+    let claims = Claims::Reputation {
+        reputation_score,
+        contributions,
+    };
     issue(issuer, subject, &claims, valid_from_s, valid_until_s)
 }
 
@@ -100,7 +103,10 @@ pub fn issue_membership(
     valid_from_s: u64,
     valid_until_s: u64,
 ) -> Result<Value, CredentialError> {
-    let claims = Claims::Membership { swarm: swarm.to_owned(), role: role.to_owned() };
+    let claims = Claims::Membership {
+        swarm: swarm.to_owned(),
+        role: role.to_owned(),
+    };
     issue(issuer, subject, &claims, valid_from_s, valid_until_s)
 }
 
@@ -117,8 +123,10 @@ pub fn issue_capability(
     valid_from_s: u64,
     valid_until_s: u64,
 ) -> Result<Value, CredentialError> {
-    let claims =
-        Claims::Capability { capability: capability.to_owned(), resource: resource.to_owned() };
+    let claims = Claims::Capability {
+        capability: capability.to_owned(),
+        resource: resource.to_owned(),
+    };
     issue(issuer, subject, &claims, valid_from_s, valid_until_s)
 }
 
@@ -139,16 +147,26 @@ fn issue(
     };
     let mut subject = json!({ "id": subject.as_str() });
     let claimed = match claims {
-        Claims::Reputation { reputation_score, contributions } => {
+        Claims::Reputation {
+            reputation_score,
+            contributions,
+        } => {
             if !reputation_score.is_finite() {
                 return Err(malformed("reputation_score", "is not a finite number"));
             }
-            [("reputation_score", json!(reputation_score)), ("contributions", contributions.clone())]
+            [
+                ("reputation_score", json!(reputation_score)),
+                ("contributions", contributions.clone()),
+            ]
         }
         Claims::Membership { swarm, role } => [("swarm", json!(swarm)), ("role", json!(role))],
-        Claims::Capability { capability, resource } => {
-            [("capability", json!(capability)), ("resource", json!(resource))]
-        }
+        Claims::Capability {
+            capability,
+            resource,
+        } => [
+            ("capability", json!(capability)),
+            ("resource", json!(resource)),
+        ],
     };
     for (term, value) in claimed {
         subject[term] = value;
@@ -182,7 +200,10 @@ pub fn verify(credential: &Value, now_s: u64) -> Result<Verified, CredentialErro
     if members.get("@context") != Some(&contexts()) {
         return Err(CredentialError::UnknownContext);
     }
-    if let Some(term) = members.keys().find(|term| !CREDENTIAL_TERMS.contains(&term.as_str())) {
+    if let Some(term) = members
+        .keys()
+        .find(|term| !CREDENTIAL_TERMS.contains(&term.as_str()))
+    {
         return Err(CredentialError::UnmappedTerm(cut(term)));
     }
     let issuer = did(members.get("issuer"), "issuer")?;
@@ -200,12 +221,18 @@ pub fn verify(credential: &Value, now_s: u64) -> Result<Verified, CredentialErro
     if let Some(from) = valid_from
         && !from.is_reached(now_s)
     {
-        return Err(CredentialError::NotYetValid { valid_from: from.seconds(), now: now_s });
+        return Err(CredentialError::NotYetValid {
+            valid_from: from.seconds(),
+            now: now_s,
+        });
     }
     if let Some(until) = valid_until
         && until.is_past(now_s)
     {
-        return Err(CredentialError::Expired { valid_until: until.seconds(), now: now_s });
+        return Err(CredentialError::Expired {
+            valid_until: until.seconds(),
+            now: now_s,
+        });
     }
     Ok(Verified {
         issuer,
@@ -218,11 +245,18 @@ pub fn verify(credential: &Value, now_s: u64) -> Result<Verified, CredentialErro
 
 /// The one type beside `VerifiableCredential`.
 fn read_type(value: Option<&Value>) -> Result<&str, CredentialError> {
-    let types: Option<Vec<&str>> =
-        value.and_then(Value::as_array).map(|list| list.iter().filter_map(Value::as_str).collect());
-    match (types.as_deref(), value.and_then(Value::as_array).map(Vec::len)) {
+    let types: Option<Vec<&str>> = value
+        .and_then(Value::as_array)
+        .map(|list| list.iter().filter_map(Value::as_str).collect());
+    match (
+        types.as_deref(),
+        value.and_then(Value::as_array).map(Vec::len),
+    ) {
         (Some(["VerifiableCredential", own]), Some(2)) => Ok(own),
-        _ => Err(malformed("type", "is not VerifiableCredential and one type more")),
+        _ => Err(malformed(
+            "type",
+            "is not VerifiableCredential and one type more",
+        )),
     }
 }
 
@@ -233,8 +267,9 @@ fn read_claims(type_name: &str, subject: &Map<String, Value>) -> Result<Claims, 
         "CapabilityCredential" => ["capability", "resource"],
         other => return Err(CredentialError::UnknownType(cut(other))),
     };
-    if let Some(term) =
-        subject.keys().find(|term| *term != "id" && !terms.contains(&term.as_str()))
+    if let Some(term) = subject
+        .keys()
+        .find(|term| *term != "id" && !terms.contains(&term.as_str()))
     {
         return Err(CredentialError::UnmappedTerm(cut(term)));
     }
@@ -253,21 +288,32 @@ fn read_claims(type_name: &str, subject: &Map<String, Value>) -> Result<Claims, 
                 .cloned()
                 .ok_or(malformed("contributions", "is missing"))?,
         },
-        "MembershipCredential" => Claims::Membership { swarm: text("swarm")?, role: text("role")? },
-        _ => Claims::Capability { capability: text("capability")?, resource: text("resource")? },
+        "MembershipCredential" => Claims::Membership {
+            swarm: text("swarm")?,
+            role: text("role")?,
+        },
+        _ => Claims::Capability {
+            capability: text("capability")?,
+            resource: text("resource")?,
+        },
     })
 }
 
 fn did(value: Option<&Value>, role: &'static str) -> Result<Did, CredentialError> {
-    let text = value.and_then(Value::as_str).ok_or(malformed(role, "is not a DID"))?;
-    text.parse().map_err(|error| CredentialError::Did { role, error })
+    let text = value
+        .and_then(Value::as_str)
+        .ok_or(malformed(role, "is not a DID"))?;
+    text.parse()
+        .map_err(|error| CredentialError::Did { role, error })
 }
 
 fn time(
     members: &Map<String, Value>,
     member: &'static str,
 ) -> Result<Option<Timestamp>, CredentialError> {
-    let Some(value) = members.get(member) else { return Ok(None) };
+    let Some(value) = members.get(member) else {
+        return Ok(None);
+    };
     value
         .as_str()
         .and_then(Timestamp::parse)

@@ -24,7 +24,9 @@ pub enum ProofError {
         reason: &'static str,
     },
     /// The proof is of another type or cryptosuite than `DataIntegrityProof`, `eddsa-jcs-2022`.
-    #[error("the proof is of type `{proof_type}` and cryptosuite `{cryptosuite}`, not of DataIntegrityProof and eddsa-jcs-2022")]
+    #[error(
+        "the proof is of type `{proof_type}` and cryptosuite `{cryptosuite}`, not of DataIntegrityProof and eddsa-jcs-2022"
+    )]
     UnsupportedSuite {
         /// Its `type`, cut to 64 characters.
         proof_type: String,
@@ -44,7 +46,9 @@ pub enum ProofError {
     #[error("the proof was made under another @context than the document has")]
     ForeignContext,
     /// The signature does not match: a claim, or the proof itself, was changed.
-    #[error("the signature of {signer} does not match: the document was changed after it was signed")]
+    #[error(
+        "the signature of {signer} does not match: the document was changed after it was signed"
+    )]
     WrongSignature {
         /// Who is said to have signed.
         signer: Did,
@@ -58,7 +62,9 @@ pub enum ProofError {
         now: u64,
     },
     /// A whole number is so large that its canonical form is that of its neighbour too.
-    #[error("the number {0} is beyond ±(2^53 − 1): canonical JSON cannot tell it from its neighbours")]
+    #[error(
+        "the number {0} is beyond ±(2^53 − 1): canonical JSON cannot tell it from its neighbours"
+    )]
     InexactNumber(String),
     /// The document could not be brought to its canonical form.
     #[error("the document has no canonical form: {0}")]

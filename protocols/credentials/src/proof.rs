@@ -82,12 +82,19 @@ pub fn add_proof(
     proof.insert("type".into(), TYPE.into());
     proof.insert("cryptosuite".into(), SUITE.into());
     if let Some(seconds) = created_s {
-        let created = Timestamp::from_s(seconds).and_then(Timestamp::text).ok_or(
-            ProofError::Malformed { member: "created", reason: "is beyond the year 9999" },
-        )?;
+        let created =
+            Timestamp::from_s(seconds)
+                .and_then(Timestamp::text)
+                .ok_or(ProofError::Malformed {
+                    member: "created",
+                    reason: "is beyond the year 9999",
+                })?;
         proof.insert("created".into(), created.into());
     }
-    proof.insert("verificationMethod".into(), signer.did().signing_key_id().into());
+    proof.insert(
+        "verificationMethod".into(),
+        signer.did().signing_key_id().into(),
+    );
     proof.insert("proofPurpose".into(), PURPOSE.into());
     if let Some(context) = secured.get("@context") {
         proof.insert("@context".into(), context.clone());
@@ -109,7 +116,10 @@ pub fn verify_proof(document: &Value, now_s: u64) -> Result<Did, ProofError> {
     let Value::Object(mut options) = proof else {
         return Err(malformed("proof", "is not a single object"));
     };
-    if let Some(name) = options.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
+    if let Some(name) = options
+        .keys()
+        .find(|name| !MEMBERS.contains(&name.as_str()))
+    {
         return Err(ProofError::UnknownMember(cut(name)));
     }
     let (proof_type, cryptosuite) = (text(&options, "type")?, text(&options, "cryptosuite")?);
@@ -137,17 +147,24 @@ pub fn verify_proof(document: &Value, now_s: u64) -> Result<Did, ProofError> {
         Some(_) => return Err(malformed("proofValue", "is not a text")),
         None => return Err(malformed("proofValue", "is missing")),
     };
-    signer.verify(&hash_data(&options, &unsecured)?, &value).map_err(|error| match error {
-        DidError::MalformedSignature => {
-            malformed("proofValue", "is not 64 bytes in base58btc multibase (z…)")
-        }
-        _ => ProofError::WrongSignature { signer: signer.clone() },
-    })?;
+    signer
+        .verify(&hash_data(&options, &unsecured)?, &value)
+        .map_err(|error| match error {
+            DidError::MalformedSignature => {
+                malformed("proofValue", "is not 64 bytes in base58btc multibase (z…)")
+            }
+            _ => ProofError::WrongSignature {
+                signer: signer.clone(),
+            },
+        })?;
     // Only a time that is signed can be held against the proof.
     if let Some(expires) = expires
         && expires.is_past(now_s)
     {
-        return Err(ProofError::Expired { expires: expires.seconds(), now: now_s });
+        return Err(ProofError::Expired {
+            expires: expires.seconds(),
+            now: now_s,
+        });
     }
     Ok(signer)
 }
@@ -186,7 +203,11 @@ fn check_numbers(value: &Value) -> Result<(), ProofError> {
                 (None, Some(number)) => number.unsigned_abs() <= MAX_EXACT,
                 (None, None) => true,
             };
-            if exact { Ok(()) } else { Err(ProofError::InexactNumber(cut(&number.to_string()))) }
+            if exact {
+                Ok(())
+            } else {
+                Err(ProofError::InexactNumber(cut(&number.to_string())))
+            }
         }
         Value::Array(items) => items.iter().try_for_each(check_numbers),
         Value::Object(members) => members.values().try_for_each(check_numbers),
@@ -197,9 +218,17 @@ fn check_numbers(value: &Value) -> Result<(), ProofError> {
 /// The DID whose signing key a verification method names (`did:key:z6Mk…#z6Mk…`).
 fn signer_of(method: &str) -> Result<Did, ProofError> {
     let unknown = || ProofError::UnknownMethod(cut(method));
-    let did: Did =
-        method.split('#').next().unwrap_or_default().parse().map_err(|_| unknown())?;
-    if did.signing_key_id() == method { Ok(did) } else { Err(unknown()) }
+    let did: Did = method
+        .split('#')
+        .next()
+        .unwrap_or_default()
+        .parse()
+        .map_err(|_| unknown())?;
+    if did.signing_key_id() == method {
+        Ok(did)
+    } else {
+        Err(unknown())
+    }
 }
 
 /// Whether the document's context starts with all of the proof's, in order. A context that is no list
@@ -214,10 +243,7 @@ fn starts_with(document: Option<&Value>, proof: &Value) -> bool {
     document.is_some_and(|document| list(document).starts_with(&list(proof)))
 }
 
-fn text<'a>(
-    options: &'a Map<String, Value>,
-    member: &'static str,
-) -> Result<&'a str, ProofError> {
+fn text<'a>(options: &'a Map<String, Value>, member: &'static str) -> Result<&'a str, ProofError> {
     match options.get(member) {
         Some(Value::String(text)) => Ok(text),
         Some(_) => Err(malformed(member, "is not a text")),
@@ -244,4 +270,122 @@ fn malformed(member: &'static str, reason: &'static str) -> ProofError {
 /// At most 64 characters of a text, for an error message.
 pub(crate) fn cut(text: &str) -> String {
     text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A document whose proof has the given members beside the usual ones, soundly signed.
+    fn signed_with(members: &[(&str, Value)]) -> Value {
+        let signer = SigningIdentity::from_seed(&[1; 32]);
+        let document = json!({"@context": ["urn:a", "urn:b"], "claim": 1});
+        let mut proof = json!({
+            "type": TYPE, "cryptosuite": SUITE, "proofPurpose": PURPOSE,
+            "verificationMethod": signer.did().signing_key_id(),
+        });
+        for (name, value) in members {
+            proof[*name] = value.clone();
+        }
+        let mut unsecured = document.clone();
+        if let Some(context) = proof.get("@context") {
+            unsecured["@context"] = context.clone();
+        }
+        let hash = hash_data(proof.as_object().unwrap(), unsecured.as_object().unwrap()).unwrap();
+        proof["proofValue"] = signer.sign(&hash).into();
+        let mut secured = document;
+        secured["proof"] = proof;
+        secured
+    }
+
+    #[test]
+    fn a_proof_that_has_expired_holds_no_longer() {
+        let secured = signed_with(&[("expires", json!("1970-01-01T00:01:40Z"))]);
+        assert!(verify_proof(&secured, 100).is_ok());
+        assert_eq!(
+            verify_proof(&secured, 101),
+            Err(ProofError::Expired {
+                expires: 100,
+                now: 101
+            })
+        );
+    }
+
+    #[test]
+    fn the_document_may_have_contexts_after_those_of_the_proof_but_none_before() {
+        for context in [
+            json!(["urn:a", "urn:b"]),
+            json!(["urn:a"]),
+            json!("urn:a"),
+            json!([]),
+        ] {
+            let secured = signed_with(&[("@context", context.clone())]);
+            assert!(verify_proof(&secured, 0).is_ok(), "{context}");
+        }
+        for context in [
+            json!(["urn:b"]),
+            json!("urn:b"),
+            json!(["urn:a", "urn:b", "urn:c"]),
+        ] {
+            let secured = signed_with(&[("@context", context)]);
+            assert_eq!(verify_proof(&secured, 0), Err(ProofError::ForeignContext));
+        }
+        // Without a context of its own the proof covers the document's.
+        let mut secured = signed_with(&[]);
+        assert!(verify_proof(&secured, 0).is_ok());
+        secured["@context"] = json!(["urn:a"]);
+        assert!(matches!(
+            verify_proof(&secured, 0),
+            Err(ProofError::WrongSignature { .. })
+        ));
+    }
+
+    #[test]
+    fn times_are_read_to_the_fraction_of_a_second() {
+        let time = Timestamp::parse("1970-01-01T00:00:01.5Z").unwrap();
+        assert!(!time.is_reached(1) && time.is_reached(2));
+        assert!(!time.is_past(1) && time.is_past(2));
+        assert_eq!(
+            Timestamp::parse("1970-01-01T02:00:00+02:00")
+                .unwrap()
+                .seconds(),
+            0
+        );
+        assert_eq!(
+            Timestamp::from_s(0).unwrap().text().unwrap(),
+            "1970-01-01T00:00:00Z"
+        );
+        assert!(Timestamp::from_s(u64::MAX).is_none());
+        for bad in [
+            "",
+            "1970-01-01",
+            "1970-01-01T00:00:00",
+            "1970-02-30T00:00:00Z",
+        ] {
+            assert!(Timestamp::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_document_is_signed_once() {
+        let signer = SigningIdentity::from_seed(&[1; 32]);
+        let secured = add_proof(&json!({"a": 1}), &signer, None).unwrap();
+        assert!(secured["proof"].get("@context").is_none());
+        assert_eq!(verify_proof(&secured, 0).as_ref(), Ok(signer.did()));
+        assert_eq!(add_proof(&secured, &signer, None), Err(ProofError::Present));
+        assert_eq!(
+            add_proof(&json!(7), &signer, None),
+            Err(ProofError::NotAnObject)
+        );
+        let late = add_proof(&json!({"a": 1}), &signer, Some(u64::MAX));
+        assert!(matches!(
+            late,
+            Err(ProofError::Malformed {
+                member: "created",
+                ..
+            })
+        ));
+    }
 }

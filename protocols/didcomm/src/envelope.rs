@@ -34,7 +34,11 @@ pub struct Limits {
 impl Default for Limits {
     /// 1 MiB, a week (a message may have waited in a mailbox), five minutes.
     fn default() -> Self {
-        Self { max_bytes: 1024 * 1024, max_age_s: 7 * 24 * 3600, max_skew_s: 300 }
+        Self {
+            max_bytes: 1024 * 1024,
+            max_age_s: 7 * 24 * 3600,
+            max_skew_s: 300,
+        }
     }
 }
 
@@ -60,7 +64,9 @@ impl Unpacked {
     /// Who sent the message, where the envelope proves it.
     #[must_use]
     pub fn sender(&self) -> Option<&Did> {
-        self.authenticated_sender.as_ref().or(self.signed_by.as_ref())
+        self.authenticated_sender
+            .as_ref()
+            .or(self.signed_by.as_ref())
     }
 }
 
@@ -91,9 +97,11 @@ pub fn pack(
     check_to(message, recipient, signed)?;
     match (packing, sender) {
         (Packing::Signed, Some(sender)) => jws::seal(json.as_bytes(), sender),
-        (Packing::SignedThenEncrypted, Some(sender)) => {
-            jwe::seal(jws::seal(json.as_bytes(), sender)?.as_bytes(), None, recipient)
-        }
+        (Packing::SignedThenEncrypted, Some(sender)) => jwe::seal(
+            jws::seal(json.as_bytes(), sender)?.as_bytes(),
+            None,
+            recipient,
+        ),
         (_, sender) => jwe::seal(json.as_bytes(), sender, recipient),
     }
 }
@@ -113,7 +121,10 @@ pub fn unpack(
     limits: &Limits,
 ) -> Result<Unpacked, DidcommError> {
     if packed.len() > limits.max_bytes {
-        return Err(DidcommError::TooLarge { bytes: packed.len(), limit: limits.max_bytes });
+        return Err(DidcommError::TooLarge {
+            bytes: packed.len(),
+            limit: limits.max_bytes,
+        });
     }
     let kid = recipient.did().agreement_key_id()?;
     let secret = jwe::secret_of(recipient);
@@ -127,11 +138,10 @@ pub fn unpack(
                 if authenticated.is_some() || signed.is_some() {
                     return Err(DidcommError::Nesting);
                 }
-                let opened =
-                    jwe::open(&text, &kid, &secret, |skid| Ok(jwe::sender_of(skid)?.1))?
-                        .ok_or_else(|| DidcommError::WrongRecipient {
-                            recipient: recipient.did().clone(),
-                        })?;
+                let opened = jwe::open(&text, &kid, &secret, |skid| Ok(jwe::sender_of(skid)?.1))?
+                    .ok_or_else(|| DidcommError::WrongRecipient {
+                    recipient: recipient.did().clone(),
+                })?;
                 match opened.sender_kid {
                     Some(skid) => authenticated = Some(jwe::sender_of(&skid)?.0),
                     None if anonymous => return Err(DidcommError::Nesting),
@@ -201,7 +211,9 @@ fn check_from(message: &Message, proven: Option<&Did>) -> Result<(), DidcommErro
             proven: proven.clone(),
         }),
         (None, Some(_)) => Err(DidcommError::MissingFrom),
-        (Some(claimed), None) => Err(DidcommError::UnprovenFrom { claimed: claimed.clone() }),
+        (Some(claimed), None) => Err(DidcommError::UnprovenFrom {
+            claimed: claimed.clone(),
+        }),
         (None, None) => Ok(()),
     }
 }
@@ -210,14 +222,12 @@ fn check_to(message: &Message, recipient: &Did, required: bool) -> Result<(), Di
     if message.to.contains(recipient) || (message.to.is_empty() && !required) {
         return Ok(());
     }
-    Err(DidcommError::NotAddressed { recipient: recipient.clone() })
+    Err(DidcommError::NotAddressed {
+        recipient: recipient.clone(),
+    })
 }
 
-fn check_times(
-    message: &Message,
-    now: u64,
-    limits: &Limits,
-) -> Result<Option<u64>, DidcommError> {
+fn check_times(message: &Message, now: u64, limits: &Limits) -> Result<Option<u64>, DidcommError> {
     // The second named is already too late, so that a replay guard may forget a message as soon as
     // its `valid_until_s` is reached.
     if let Some(expires_time) = message.expires_time
@@ -242,7 +252,9 @@ fn check_times(
         (Some(end), Some(expires)) => Ok(Some(end.min(expires))),
         (Some(end), None) => Ok(Some(end)),
         (None, Some(expires_time)) => {
-            let latest = now.saturating_add(limits.max_age_s).saturating_add(limits.max_skew_s);
+            let latest = now
+                .saturating_add(limits.max_age_s)
+                .saturating_add(limits.max_skew_s);
             if expires_time > latest {
                 return Err(DidcommError::LivesTooLong { expires_time });
             }

@@ -117,11 +117,17 @@ pub enum DidcommError {
 
 impl DidcommError {
     pub(crate) fn malformed(part: &'static str, reason: impl ToString) -> Self {
-        Self::Malformed { part, reason: reason.to_string() }
+        Self::Malformed {
+            part,
+            reason: reason.to_string(),
+        }
     }
 
     pub(crate) fn unsupported(header: &'static str, value: impl ToString) -> Self {
-        Self::Unsupported { header, value: value.to_string().chars().take(64).collect() }
+        Self::Unsupported {
+            header,
+            value: value.to_string().chars().take(64).collect(),
+        }
     }
 
     /// The DIDComm problem code (section "Problem Codes") that tells the sender what went wrong without

@@ -45,8 +45,8 @@ pub(crate) fn seal(payload: &[u8], signer: &SigningIdentity) -> Result<String, D
     let protected = URL_SAFE_NO_PAD.encode(header.to_string());
     let payload = URL_SAFE_NO_PAD.encode(payload);
     let signature = signer.sign(format!("{protected}.{payload}").as_bytes());
-    let (_, signature) = multibase::decode(signature)
-        .map_err(|error| DidcommError::Sealing(error.to_string()))?;
+    let (_, signature) =
+        multibase::decode(signature).map_err(|error| DidcommError::Sealing(error.to_string()))?;
     let envelope = Envelope {
         payload,
         signatures: vec![Entry {
@@ -62,7 +62,10 @@ pub(crate) fn seal(payload: &[u8], signer: &SigningIdentity) -> Result<String, D
 pub(crate) fn signer_of(kid: &str) -> Result<Did, DidcommError> {
     let did: Did = kid.split('#').next().unwrap_or_default().parse()?;
     if did.signing_key_id() != kid {
-        return Err(DidcommError::malformed("kid", "it is not the signing key of its DID"));
+        return Err(DidcommError::malformed(
+            "kid",
+            "it is not the signing key of its DID",
+        ));
     }
     Ok(did)
 }
@@ -76,7 +79,10 @@ pub(crate) fn open(
     let envelope: Envelope =
         serde_json::from_str(packed).map_err(|error| DidcommError::malformed(part, error))?;
     let [entry] = envelope.signatures.as_slice() else {
-        return Err(DidcommError::malformed(part, "there must be exactly one signature"));
+        return Err(DidcommError::malformed(
+            part,
+            "there must be exactly one signature",
+        ));
     };
     let protected = URL_SAFE_NO_PAD
         .decode(&entry.protected)
@@ -86,7 +92,10 @@ pub(crate) fn open(
     let text = |name: &'static str| match header.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(_) => Err(DidcommError::malformed(part, format!("`{name}` is not a text"))),
+        Some(_) => Err(DidcommError::malformed(
+            part,
+            format!("`{name}` is not a text"),
+        )),
     };
     // RFC 7515 section 4.1.11, and RFC 7797 for `b64`.
     for refused in ["crit", "b64"] {
@@ -120,7 +129,9 @@ pub(crate) fn open(
             format!("{}.{}", entry.protected, envelope.payload).as_bytes(),
             &multibase::encode(Base::Base58Btc, signature),
         )
-        .map_err(|_| DidcommError::WrongSignature { signer: signer.clone() })?;
+        .map_err(|_| DidcommError::WrongSignature {
+            signer: signer.clone(),
+        })?;
     let payload = URL_SAFE_NO_PAD
         .decode(&envelope.payload)
         .map_err(|error| DidcommError::malformed(part, error))?;
@@ -135,7 +146,9 @@ mod tests {
     fn the_specification_example_verifies_and_its_other_algorithms_do_not() {
         let vectors: Value =
             serde_json::from_str(include_str!("../tests/data/didcomm-v2-appendix.json")).unwrap();
-        let key = vectors["public"]["did:example:alice#key-1"].as_str().unwrap();
+        let key = vectors["public"]["did:example:alice#key-1"]
+            .as_str()
+            .unwrap();
         let key = URL_SAFE_NO_PAD.decode(key).unwrap();
         let multikey = multibase::encode(Base::Base58Btc, [&[0xed, 0x01][..], &key].concat());
         let alice: Did = format!("did:key:{multikey}").parse().unwrap();
@@ -148,14 +161,20 @@ mod tests {
         assert_eq!(plaintext, vectors["plaintext"]);
         for unspoken in ["signed_es256", "signed_es256k"] {
             let refused = open(&vectors[unspoken].to_string(), |_| Ok(alice.clone()));
-            assert!(matches!(refused, Err(DidcommError::Unsupported { header: "alg", .. })));
+            assert!(matches!(
+                refused,
+                Err(DidcommError::Unsupported { header: "alg", .. })
+            ));
         }
     }
 
     #[test]
     fn a_key_id_that_is_not_the_signing_key_is_refused() {
         let identity = SigningIdentity::from_seed(&[7; 32]);
-        assert_eq!(&signer_of(&identity.did().signing_key_id()).unwrap(), identity.did());
+        assert_eq!(
+            &signer_of(&identity.did().signing_key_id()).unwrap(),
+            identity.did()
+        );
         for bad in [
             identity.did().to_string(),
             identity.did().agreement_key_id().unwrap(),

@@ -12,8 +12,8 @@
 //!   coordination.
 //!
 //! Source: DIDComm Messaging v2.1 (Decentralized Identity Foundation). Only X25519 and Ed25519 keys of
-//! `did:key` are spoken, with A256CBC-HS512 content encryption: the algorithms every DIDComm agent must
-//! know.
+//! `did:key` are spoken. What is sent is encrypted with A256CBC-HS512, which every DIDComm agent must
+//! know; anonymous envelopes with A256GCM or XC20P are understood as well.
 
 pub mod envelope;
 pub mod error;
@@ -38,6 +38,5 @@ pub const ENCRYPTED: &str = "application/didcomm-encrypted+json";
 
 /// Whether `typ` names the media type `expected`; RFC 7515 section 4.1.9 lets `application/` be left out.
 pub(crate) fn same_media_type(typ: &str, expected: &str) -> bool {
-    typ == expected
-        || (!typ.contains('/') && expected.strip_prefix("application/") == Some(typ))
+    typ == expected || (!typ.contains('/') && expected.strip_prefix("application/") == Some(typ))
 }

@@ -222,8 +222,15 @@ impl Message {
     /// [`DidcommError::Malformed`] where a header breaks the rules of [`Message`].
     pub fn to_json(&self) -> Result<String, DidcommError> {
         self.check()?;
-        if let Some(name) = self.extra.keys().find(|name| KNOWN.contains(&name.as_str())) {
-            return Err(DidcommError::malformed("message", format!("`{name}` stands twice")));
+        if let Some(name) = self
+            .extra
+            .keys()
+            .find(|name| KNOWN.contains(&name.as_str()))
+        {
+            return Err(DidcommError::malformed(
+                "message",
+                format!("`{name}` stands twice"),
+            ));
         }
         let message = self.clone();
         let wire = Wire {
@@ -275,21 +282,26 @@ impl Message {
 
     fn check(&self) -> Result<(), DidcommError> {
         let malformed = |reason: &str| DidcommError::malformed("message", reason);
-        let is_id = |id: &str| {
-            (1..=MAX_ID).contains(&id.len()) && !id.chars().any(char::is_control)
-        };
+        let is_id =
+            |id: &str| (1..=MAX_ID).contains(&id.len()) && !id.chars().any(char::is_control);
         if !is_id(&self.id) {
-            return Err(malformed("`id` must be 1 to 256 bytes without control characters"));
+            return Err(malformed(
+                "`id` must be 1 to 256 bytes without control characters",
+            ));
         }
         if !self.thid.iter().chain(&self.pthid).all(|id| is_id(id)) {
-            return Err(malformed("a thread id must be 1 to 256 bytes without control characters"));
+            return Err(malformed(
+                "a thread id must be 1 to 256 bytes without control characters",
+            ));
         }
         let type_ = &self.type_;
         if !(1..=MAX_TYPE).contains(&type_.len())
             || !type_.contains('/')
             || type_.chars().any(|c| c.is_control() || c.is_whitespace())
         {
-            return Err(malformed("`type` must be a message type URI of at most 512 bytes"));
+            return Err(malformed(
+                "`type` must be a message type URI of at most 512 bytes",
+            ));
         }
         if self.to.len() > MAX_ITEMS || self.attachments.len() > MAX_ITEMS {
             return Err(malformed("more than 256 recipients or attachments"));
@@ -352,7 +364,10 @@ mod tests {
         ] {
             let mut bad = good.clone();
             bad[member] = value.clone();
-            assert!(Message::from_json(bad.to_string().as_bytes()).is_err(), "{member}: {value}");
+            assert!(
+                Message::from_json(bad.to_string().as_bytes()).is_err(),
+                "{member}: {value}"
+            );
         }
         assert!(Message::from_json(b"{\"id\":\"1\",\"id\":\"2\",\"type\":\"a/1.0/b\"}").is_err());
         assert!(Message::from_json(b"").is_err());

@@ -49,24 +49,28 @@ impl Content {
             return Ok(Self::Other);
         };
         let read: fn(&str, &Message) -> Result<Option<Self>, DidcommError> = match protocol {
-            trust_ping::PROTOCOL => |name, message| {
-                Ok(TrustPing::read(name, message)?.map(Self::TrustPing))
-            },
+            trust_ping::PROTOCOL => {
+                |name, message| Ok(TrustPing::read(name, message)?.map(Self::TrustPing))
+            }
             discover_features::PROTOCOL => |name, message| {
                 Ok(DiscoverFeatures::read(name, message)?.map(Self::DiscoverFeatures))
             },
-            basic_message::PROTOCOL => |name, message| {
-                Ok(BasicMessage::read(name, message)?.map(Self::BasicMessage))
-            },
-            problem_report::PROTOCOL => |name, message| {
-                Ok(ProblemReport::read(name, message)?.map(Self::ProblemReport))
-            },
+            basic_message::PROTOCOL => {
+                |name, message| Ok(BasicMessage::read(name, message)?.map(Self::BasicMessage))
+            }
+            problem_report::PROTOCOL => {
+                |name, message| Ok(ProblemReport::read(name, message)?.map(Self::ProblemReport))
+            }
             research::PROTOCOL => {
                 |name, message| Ok(Research::read(name, message)?.map(Self::Research))
             }
             _ => return Ok(Self::Other),
         };
-        let spoken = if protocol == research::PROTOCOL { "1" } else { "2" };
+        let spoken = if protocol == research::PROTOCOL {
+            "1"
+        } else {
+            "2"
+        };
         if version.split('.').next() != Some(spoken) {
             return Err(DidcommError::unsupported("type", &message.type_));
         }
@@ -117,7 +121,9 @@ mod tests {
 
     fn message(type_: &str, body: Value) -> Message {
         let did = SigningIdentity::from_seed(&[1; 32]).did().clone();
-        let Value::Object(body) = body else { unreachable!() };
+        let Value::Object(body) = body else {
+            unreachable!()
+        };
         Headers::new("1", &did, &did, 5).message(type_, body)
     }
 
@@ -135,7 +141,10 @@ mod tests {
             assert_eq!(read.is_ok(), ok, "{type_}");
         }
         for other in ["https://example.org/x/1.0/y", "a/b", "a/"] {
-            assert_eq!(Content::of(&message(other, json!({}))).unwrap(), Content::Other);
+            assert_eq!(
+                Content::of(&message(other, json!({}))).unwrap(),
+                Content::Other
+            );
         }
     }
 

@@ -71,7 +71,12 @@ impl ReplayGuard {
     /// # Errors
     /// See [`ReplayError`]; the guard is then as it was.
     pub fn admit(&mut self, unpacked: &Unpacked, now_s: u64) -> Result<(), ReplayError> {
-        self.admit_id(unpacked.sender(), &unpacked.message.id, unpacked.valid_until_s, now_s)
+        self.admit_id(
+            unpacked.sender(),
+            &unpacked.message.id,
+            unpacked.valid_until_s,
+            now_s,
+        )
     }
 
     /// As [`ReplayGuard::admit`], for the message `id` of `sender` that would be accepted until
@@ -126,7 +131,11 @@ impl ReplayGuard {
     }
 
     fn forget(&mut self, now_s: u64) {
-        while self.by_end.first_key_value().is_some_and(|((end, _), _)| *end <= now_s) {
+        while self
+            .by_end
+            .first_key_value()
+            .is_some_and(|((end, _), _)| *end <= now_s)
+        {
             self.drop_soonest();
         }
     }
@@ -169,15 +178,27 @@ mod tests {
         let (alice, bob) = (did(1), did(2));
         let mut guard = ReplayGuard::new(100);
         assert_eq!(guard.admit_id(Some(&alice), "1", Some(50), 10), Ok(()));
-        assert_eq!(guard.admit_id(Some(&alice), "1", Some(50), 10), Err(ReplayError::Replayed));
-        assert_eq!(guard.admit_id(Some(&alice), "1", Some(90), 10), Err(ReplayError::Replayed));
+        assert_eq!(
+            guard.admit_id(Some(&alice), "1", Some(50), 10),
+            Err(ReplayError::Replayed)
+        );
+        assert_eq!(
+            guard.admit_id(Some(&alice), "1", Some(90), 10),
+            Err(ReplayError::Replayed)
+        );
         assert_eq!(guard.admit_id(Some(&bob), "1", Some(50), 10), Ok(()));
         assert_eq!(guard.admit_id(None, "1", Some(50), 10), Ok(()));
         assert_eq!(guard.admit_id(Some(&alice), "2", Some(60), 10), Ok(()));
         assert_eq!(guard.len(), 4);
-        assert_eq!(guard.admit_id(Some(&alice), "1", Some(50), 50), Err(ReplayError::Ended));
+        assert_eq!(
+            guard.admit_id(Some(&alice), "1", Some(50), 50),
+            Err(ReplayError::Ended)
+        );
         assert_eq!(guard.len(), 1);
-        assert_eq!(guard.admit_id(Some(&alice), "3", None, 50), Err(ReplayError::Undated));
+        assert_eq!(
+            guard.admit_id(Some(&alice), "3", None, 50),
+            Err(ReplayError::Undated)
+        );
     }
 
     #[test]
@@ -187,7 +208,10 @@ mod tests {
         for id in ["1", "2"] {
             assert_eq!(guard.admit_id(Some(&alice), id, Some(50), 10), Ok(()));
         }
-        assert_eq!(guard.admit_id(Some(&alice), "3", Some(50), 10), Err(ReplayError::SenderQuota));
+        assert_eq!(
+            guard.admit_id(Some(&alice), "3", Some(50), 10),
+            Err(ReplayError::SenderQuota)
+        );
         assert_eq!(guard.admit_id(Some(&did(2)), "3", Some(50), 10), Ok(()));
         assert_eq!(guard.admit_id(Some(&alice), "3", Some(99), 50), Ok(()));
     }

@@ -20,6 +20,7 @@ use pagi_twin::{InferError, Mind, event_now, inference::Engine, now_ms, now_text
 use serde_json::{Value, json};
 
 use super::{
+    blocks,
     gateway::{Gateway, api_error},
     views::{
         Ipld, artifact_view, filter, hive_error, internal, ipld_json, logged, parse_cid,
@@ -642,14 +643,12 @@ impl Node for PagiNode {
                 "only DAG-CBOR documents can be shown (bafyrei…)",
             ));
         }
-        let bytes =
-            self.swarm
-                .get_block(&cid, &[], FETCH_TIME)
-                .await
-                .map_err(|error| match error {
-                    SwarmError::Timeout => ApiError::Timeout(error.to_string()),
-                    other => swarm_error(other),
-                })?;
+        let bytes = blocks::fetch(&self.swarm, &cid, &[], FETCH_TIME)
+            .await
+            .map_err(|error| match error {
+                SwarmError::Timeout => ApiError::Timeout(error.to_string()),
+                other => swarm_error(other),
+            })?;
         let document: Ipld =
             from_dag_cbor(&bytes).map_err(|error| ApiError::invalid(error.to_string()))?;
         Ok(ipld_json(document))

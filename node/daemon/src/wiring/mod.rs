@@ -5,6 +5,7 @@
 //! nothing is acknowledged that cannot be stored any more.
 
 mod api;
+mod blocks;
 mod gateway;
 mod natives;
 mod network;

@@ -15,6 +15,8 @@ use pagi_swarm::{Inbound, PeerEvent, Swarm};
 use pagi_twin::ports::{Adopted, Collective, PublishError};
 use tokio::task::JoinHandle;
 
+use super::blocks;
+
 /// Time to fetch one block.
 const FETCH_TIME: Duration = Duration::from_secs(20);
 
@@ -70,8 +72,7 @@ impl Content for Network {
     }
 
     async fn get(&self, cid: &Cid, providers: &[String]) -> Result<Vec<u8>, NetworkError> {
-        self.swarm
-            .get_block(cid, providers, FETCH_TIME)
+        blocks::fetch(&self.swarm, cid, providers, FETCH_TIME)
             .await
             .map_err(failed)
     }
@@ -108,6 +109,7 @@ pub fn pump(inbound: Inbound, hive: Hive, network: Arc<Network>) -> Vec<JoinHand
         mut peers,
         ..
     } = inbound;
+    let asked = network.clone();
     let talk = tokio::spawn({
         let hive = hive.clone();
         let network = network.clone();
@@ -155,10 +157,12 @@ pub fn pump(inbound: Inbound, hive: Hive, network: Arc<Network>) -> Vec<JoinHand
             }
         }
     });
-    // No private protocol is spoken yet: a request is closed without an answer.
+    // Blocks are all that is asked for in private yet: another request is closed without an answer.
     let private = tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
-            tracing::debug!(peer = request.peer_id, "a private request was not answered");
+            if let Some(request) = blocks::answer(&asked.swarm, request).await {
+                tracing::debug!(peer = request.peer_id, "a private request was not answered");
+            }
         }
     });
     vec![talk, come_and_go, private]

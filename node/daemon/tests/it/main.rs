@@ -20,6 +20,7 @@ mod wait;
 mod cli;
 mod crash;
 mod demo;
+mod docs;
 mod model;
 mod prototype;
 mod refusals;

@@ -38,7 +38,9 @@ fn figure(result: &str) -> String {
 }
 
 async fn ask(home: &Home, node: &Node) -> Outcome {
-    node.twin().await;
+    let twin_id = node.twin().await;
+    let note = json!({"role": "user", "content": "Seventeen is the owner's favourite number."});
+    node.post(&format!("/memory/{twin_id}"), note).await;
     home.pagi(&["ask", "--json", GOAL]).await
 }
 

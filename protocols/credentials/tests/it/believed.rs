@@ -12,18 +12,27 @@ use super::*;
 #[test]
 fn a_reputation_credential_says_what_was_put_in() {
     let credential = credential();
-    assert_eq!(credential["type"], json!(["VerifiableCredential", "ReputationCredential"]));
+    assert_eq!(
+        credential["type"],
+        json!(["VerifiableCredential", "ReputationCredential"])
+    );
     assert_eq!(credential["issuer"], issuer().did().as_str());
     assert_eq!(credential["validFrom"], "2027-01-15T07:59:50Z");
     assert_eq!(credential["proof"]["cryptosuite"], "eddsa-jcs-2022");
-    assert_eq!(credential["proof"]["verificationMethod"], issuer().did().signing_key_id());
+    assert_eq!(
+        credential["proof"]["verificationMethod"],
+        issuer().did().signing_key_id()
+    );
     let verified = verify(&credential, NOW).unwrap();
     assert_eq!(&verified.issuer, issuer().did());
     assert_eq!(&verified.subject, subject().did());
-    assert_eq!(verified.claims, Claims::Reputation {
-        reputation_score: 0.875,
-        contributions: json!([{"cid": "bafy1", "useful": true}, 7]),
-    });
+    assert_eq!(
+        verified.claims,
+        Claims::Reputation {
+            reputation_score: 0.875,
+            contributions: json!([{"cid": "bafy1", "useful": true}, 7]),
+        }
+    );
     assert_eq!(verified.valid_from_s, i64::try_from(NOW - 10).ok());
     assert_eq!(verified.valid_until_s, i64::try_from(NOW + 10).ok());
 }
@@ -33,20 +42,31 @@ fn membership_and_capability_are_told_apart() {
     let (issuer, subject) = (issuer(), subject());
     let membership =
         issue_membership(&issuer, subject.did(), "research", "member", NOW, NOW).unwrap();
-    assert_eq!(verify(&membership, NOW).unwrap().claims, Claims::Membership {
-        swarm: "research".into(),
-        role: "member".into()
-    });
-    let capability =
-        issue_capability(&issuer, subject.did(), "read", "urn:x:y", NOW, NOW).unwrap();
+    assert_eq!(
+        verify(&membership, NOW).unwrap().claims,
+        Claims::Membership {
+            swarm: "research".into(),
+            role: "member".into()
+        }
+    );
+    let capability = issue_capability(&issuer, subject.did(), "read", "urn:x:y", NOW, NOW).unwrap();
     let claims = verify(&capability, NOW).unwrap().claims;
     assert_eq!(claims.type_name(), "CapabilityCredential");
-    assert_eq!(claims, Claims::Capability {
-        capability: "read".into(),
-        resource: "urn:x:y".into()
-    });
+    assert_eq!(
+        claims,
+        Claims::Capability {
+            capability: "read".into(),
+            resource: "urn:x:y".into()
+        }
+    );
     let empty = issue_membership(&issuer, subject.did(), "", "member", NOW, NOW);
-    assert!(matches!(empty, Err(CredentialError::Malformed { member: "swarm", .. })));
+    assert!(matches!(
+        empty,
+        Err(CredentialError::Malformed {
+            member: "swarm",
+            ..
+        })
+    ));
 }
 
 #[test]
@@ -55,27 +75,56 @@ fn a_credential_holds_from_its_first_second_to_its_last() {
     for now in [NOW - 10, NOW, NOW + 10] {
         assert!(verify(&credential, now).is_ok());
     }
-    assert!(matches!(verify(&credential, NOW - 11), Err(CredentialError::NotYetValid { .. })));
-    assert!(matches!(verify(&credential, NOW + 11), Err(CredentialError::Expired { .. })));
-    assert!(matches!(verify(&credential, 0), Err(CredentialError::NotYetValid { .. })));
-    assert!(matches!(verify(&credential, u64::MAX), Err(CredentialError::Expired { .. })));
+    assert!(matches!(
+        verify(&credential, NOW - 11),
+        Err(CredentialError::NotYetValid { .. })
+    ));
+    assert!(matches!(
+        verify(&credential, NOW + 11),
+        Err(CredentialError::Expired { .. })
+    ));
+    assert!(matches!(
+        verify(&credential, 0),
+        Err(CredentialError::NotYetValid { .. })
+    ));
+    assert!(matches!(
+        verify(&credential, u64::MAX),
+        Err(CredentialError::Expired { .. })
+    ));
 }
 
 #[test]
 fn what_could_not_be_verified_is_not_issued() {
     let issue = |score, contributions, from, until| {
-        issue_reputation(&issuer(), subject().did(), score, contributions, from, until)
+        issue_reputation(
+            &issuer(),
+            subject().did(),
+            score,
+            contributions,
+            from,
+            until,
+        )
     };
     for score in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert!(matches!(
             issue(score, json!(1), NOW, NOW),
-            Err(CredentialError::Malformed { member: "reputation_score", .. })
+            Err(CredentialError::Malformed {
+                member: "reputation_score",
+                ..
+            })
         ));
     }
     assert!(issue(1.0, json!(1), NOW, NOW - 1).is_err());
     assert!(issue(1.0, json!(1), NOW, u64::MAX).is_err());
-    assert!(issue(1.0, json!(1), NOW, 253_402_300_800).is_err(), "the year 10000");
-    for inexact in [json!(1_u64 << 53), json!([{"a": -(1_i64 << 53)}]), json!(u64::MAX)] {
+    assert!(
+        issue(1.0, json!(1), NOW, 253_402_300_800).is_err(),
+        "the year 10000"
+    );
+    for inexact in [
+        json!(1_u64 << 53),
+        json!([{"a": -(1_i64 << 53)}]),
+        json!(u64::MAX),
+    ] {
         assert!(matches!(
             issue(1.0, inexact, NOW, NOW),
             Err(CredentialError::Proof(ProofError::InexactNumber(_)))
@@ -88,8 +137,10 @@ fn what_could_not_be_verified_is_not_issued() {
 fn reordered(value: &Value, by: usize) -> Value {
     match value {
         Value::Object(members) => {
-            let mut pairs: Vec<_> =
-                members.iter().map(|(name, value)| (name.clone(), reordered(value, by))).collect();
+            let mut pairs: Vec<_> = members
+                .iter()
+                .map(|(name, value)| (name.clone(), reordered(value, by)))
+                .collect();
             let at = by % pairs.len().max(1);
             pairs.rotate_left(at);
             if by % 2 == 1 {

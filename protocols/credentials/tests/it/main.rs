@@ -28,5 +28,13 @@ fn mallory() -> SigningIdentity {
 
 fn credential() -> Value {
     let contributions = json!([{"cid": "bafy1", "useful": true}, 7]);
-    issue_reputation(&issuer(), subject().did(), 0.875, contributions, NOW - 10, NOW + 10).unwrap()
+    issue_reputation(
+        &issuer(),
+        subject().did(),
+        0.875,
+        contributions,
+        NOW - 10,
+        NOW + 10,
+    )
+    .unwrap()
 }

@@ -20,7 +20,11 @@ fn key() -> SigningIdentity {
     let vectors = vectors();
     let encoded = vectors["keyPair"]["privateKeyMultibase"].as_str().unwrap();
     let (_, bytes) = multibase::decode(encoded).unwrap();
-    let seed: [u8; 32] = bytes.strip_prefix(&[0x80, 0x26]).unwrap().try_into().unwrap();
+    let seed: [u8; 32] = bytes
+        .strip_prefix(&[0x80, 0x26])
+        .unwrap()
+        .try_into()
+        .unwrap();
     SigningIdentity::from_seed(&seed)
 }
 
@@ -28,10 +32,16 @@ fn key() -> SigningIdentity {
 fn the_signed_vector_verifies() {
     let vectors = vectors();
     let signer = verify_proof(&vectors["signed"], NOW).unwrap();
-    assert_eq!(signer.fingerprint(), vectors["keyPair"]["publicKeyMultibase"]);
+    assert_eq!(
+        signer.fingerprint(),
+        vectors["keyPair"]["publicKeyMultibase"]
+    );
     assert_eq!(&signer, key().did());
     // The vector is sound, yet no credential of ours.
-    assert_eq!(verify(&vectors["signed"], NOW), Err(CredentialError::UnknownContext));
+    assert_eq!(
+        verify(&vectors["signed"], NOW),
+        Err(CredentialError::UnknownContext)
+    );
 }
 
 #[test]
@@ -62,7 +72,10 @@ fn canonical_forms_and_hashes_are_the_published_ones() {
 fn a_changed_vector_does_not_verify() {
     let mut changed = vectors()["signed"].clone();
     changed["credentialSubject"]["alumniOf"] = "The School of Hard Knocks".into();
-    assert!(matches!(verify_proof(&changed, NOW), Err(ProofError::WrongSignature { .. })));
+    assert!(matches!(
+        verify_proof(&changed, NOW),
+        Err(ProofError::WrongSignature { .. })
+    ));
 }
 
 /// RFC 8785, sections 3.2.2, 3.2.3 and appendix B.
@@ -87,8 +100,13 @@ fn the_canonical_form_is_that_of_rfc_8785() {
     .unwrap();
     let text = String::from_utf8(canonical(&order).unwrap()).unwrap();
     let at = |word: &str| text.find(word).unwrap();
-    let words = ["Carriage", "One", "Control", "Latin", "Euro", "Emoji", "Hebrew"];
-    assert!(words.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{text}");
+    let words = [
+        "Carriage", "One", "Control", "Latin", "Euro", "Emoji", "Hebrew",
+    ];
+    assert!(
+        words.windows(2).all(|pair| at(pair[0]) < at(pair[1])),
+        "{text}"
+    );
     for (bits, expected) in [
         (0x0000_0000_0000_0000_u64, "0"),
         (0x8000_0000_0000_0000, "0"),
@@ -103,6 +121,9 @@ fn the_canonical_form_is_that_of_rfc_8785() {
         (0x41b3_de43_5555_5554, "333333333.33333325"),
     ] {
         let number = json!(f64::from_bits(bits));
-        assert_eq!(String::from_utf8(canonical(&number).unwrap()).unwrap(), expected);
+        assert_eq!(
+            String::from_utf8(canonical(&number).unwrap()).unwrap(),
+            expected
+        );
     }
 }

@@ -27,7 +27,10 @@ impl BasicMessage {
     /// A message that says `content`.
     #[must_use]
     pub fn message(headers: Headers, content: impl Into<String>, lang: Option<&str>) -> Message {
-        let body = Self { content: content.into(), lang: None };
+        let body = Self {
+            content: content.into(),
+            lang: None,
+        };
         let mut message = headers.message(MESSAGE, body_of(&body));
         if let Some(lang) = lang {
             message.extra.insert("lang".to_owned(), lang.into());
@@ -40,7 +43,11 @@ impl BasicMessage {
             return Ok(None);
         }
         let mut read: Self = read_body(message)?;
-        read.lang = message.extra.get("lang").and_then(Value::as_str).map(str::to_owned);
+        read.lang = message
+            .extra
+            .get("lang")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         Ok(Some(read))
     }
 }
@@ -60,7 +67,13 @@ mod tests {
         let Content::BasicMessage(read) = Content::of(&message).unwrap() else {
             panic!("not a basic message");
         };
-        assert_eq!(read, BasicMessage { content: "Grüß dich".into(), lang: Some("de".into()) });
+        assert_eq!(
+            read,
+            BasicMessage {
+                content: "Grüß dich".into(),
+                lang: Some("de".into())
+            }
+        );
         message.body.insert("content".into(), 7.into());
         assert!(Content::of(&message).is_err());
     }

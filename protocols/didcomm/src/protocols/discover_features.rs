@@ -90,13 +90,19 @@ impl DiscoverFeatures {
             roles: Vec::new(),
             extra: Map::new(),
         };
-        spoken().into_iter().filter(|id| asked(id)).map(disclosure).collect()
+        spoken()
+            .into_iter()
+            .filter(|id| asked(id))
+            .map(disclosure)
+            .collect()
     }
 
     pub(super) fn read(name: &str, message: &Message) -> Result<Option<Self>, DidcommError> {
         Ok(match name {
             "queries" => Some(Self::Queries(read_body::<QueriesBody>(message)?.queries)),
-            "disclose" => Some(Self::Disclose(read_body::<DiscloseBody>(message)?.disclosures)),
+            "disclose" => Some(Self::Disclose(
+                read_body::<DiscloseBody>(message)?.disclosures,
+            )),
             _ => None,
         })
     }
@@ -174,11 +180,17 @@ mod tests {
         let answer = DiscoverFeatures::answer(&read);
         assert_eq!(answer.len(), 1);
         assert_eq!(answer[0].id, "https://didcomm.org/trust-ping/2.0");
-        assert_eq!(DiscoverFeatures::answer(&[query("protocol", "*")]).len(), spoken().len());
+        assert_eq!(
+            DiscoverFeatures::answer(&[query("protocol", "*")]).len(),
+            spoken().len()
+        );
 
         let reply = Headers::reply("2", &message, &did, 6);
         let message = DiscoverFeatures::disclose(reply, answer.clone());
         let read = Content::of(&message).unwrap();
-        assert_eq!(read, Content::DiscoverFeatures(DiscoverFeatures::Disclose(answer)));
+        assert_eq!(
+            read,
+            Content::DiscoverFeatures(DiscoverFeatures::Disclose(answer))
+        );
     }
 }

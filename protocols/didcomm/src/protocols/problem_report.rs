@@ -53,7 +53,13 @@ impl ProblemReport {
             let (before, from_open) = rest.split_at(open);
             text.push_str(before);
             let number = from_open.find('}').and_then(|close| {
-                Some((from_open[1..close].parse::<usize>().ok().filter(|n| *n > 0)?, close))
+                Some((
+                    from_open[1..close]
+                        .parse::<usize>()
+                        .ok()
+                        .filter(|n| *n > 0)?,
+                    close,
+                ))
             });
             match number {
                 Some((number, close)) => {
@@ -85,7 +91,10 @@ impl ProblemReport {
             || tokens.clone().count() == 0
             || tokens.any(str::is_empty)
         {
-            return Err(DidcommError::malformed("body", "`code` is not a problem code"));
+            return Err(DidcommError::malformed(
+                "body",
+                "`code` is not a problem code",
+            ));
         }
         Ok(Some(read))
     }
@@ -108,9 +117,14 @@ mod tests {
             args: vec!["https://a".into()],
             escalate_to: None,
         };
-        let message = report.clone().about(&about, Headers::new("2", &did, &did, 6));
+        let message = report
+            .clone()
+            .about(&about, Headers::new("2", &did, &did, 6));
         assert_eq!(message.pthid.as_deref(), Some("1"));
-        assert_eq!(Content::of(&message).unwrap(), Content::ProblemReport(report.clone()));
+        assert_eq!(
+            Content::of(&message).unwrap(),
+            Content::ProblemReport(report.clone())
+        );
         assert!(report.is_error());
         assert_eq!(report.text(), "Unable to use https://a for ?.");
     }
@@ -132,7 +146,10 @@ mod tests {
         let did = SigningIdentity::from_seed(&[1; 32]).did().clone();
         let about = BasicMessage::message(Headers::new("1", &did, &did, 5), "hi", None);
         for code in ["", "e", "x.p.msg", "e..msg", "e.p."] {
-            let report = ProblemReport { code: code.into(), ..ProblemReport::default() };
+            let report = ProblemReport {
+                code: code.into(),
+                ..ProblemReport::default()
+            };
             let message = report.about(&about, Headers::new("2", &did, &did, 6));
             assert!(Content::of(&message).is_err(), "{code}");
         }

@@ -108,12 +108,21 @@ impl Research {
             _ => return Ok(None),
         };
         if !matches!(step, Self::Propose(_)) && message.thid.is_none() {
-            return Err(DidcommError::malformed("message", "it needs the `thid` of its proposal"));
+            return Err(DidcommError::malformed(
+                "message",
+                "it needs the `thid` of its proposal",
+            ));
         }
-        if let Self::Finding(Finding { confidence: Some(confidence), .. }) = &step
+        if let Self::Finding(Finding {
+            confidence: Some(confidence),
+            ..
+        }) = &step
             && !(0.0..=1.0).contains(confidence)
         {
-            return Err(DidcommError::malformed("body", "`confidence` must be from 0 to 1"));
+            return Err(DidcommError::malformed(
+                "body",
+                "`confidence` must be from 0 to 1",
+            ));
         }
         Ok(Some(step))
     }
@@ -145,10 +154,17 @@ mod tests {
             })
         };
         for step in [
-            Research::Accept(Acceptance { share: "All of it".into() }),
-            Research::Decline(Decline { reason: "Busy".into() }),
+            Research::Accept(Acceptance {
+                share: "All of it".into(),
+            }),
+            Research::Decline(Decline {
+                reason: "Busy".into(),
+            }),
             finding(0.9),
-            Research::Conclude(Conclusion { summary: "Done".into(), artifact_cid: None }),
+            Research::Conclude(Conclusion {
+                summary: "Done".into(),
+                artifact_cid: None,
+            }),
         ] {
             let mut message = step.message(Headers::reply("2", &proposal, &bob, 6));
             assert_eq!(Content::of(&message).unwrap(), Content::Research(step));

@@ -57,7 +57,10 @@ impl TrustPing {
             }
             "ping-response" if message.thid.is_some() => Some(Self::Response),
             "ping-response" => {
-                return Err(DidcommError::malformed("message", "a ping-response without `thid`"));
+                return Err(DidcommError::malformed(
+                    "message",
+                    "a ping-response without `thid`",
+                ));
             }
             _ => None,
         })
@@ -77,15 +80,28 @@ mod tests {
         let bob = SigningIdentity::from_seed(&[2; 32]).did().clone();
         let mut ping = TrustPing::ping(Headers::new("1", &alice, &bob, 5), false);
         let read = Content::of(&ping).unwrap();
-        assert_eq!(read, Content::TrustPing(TrustPing::Ping { response_requested: false }));
+        assert_eq!(
+            read,
+            Content::TrustPing(TrustPing::Ping {
+                response_requested: false
+            })
+        );
         ping.body.clear();
         let read = Content::of(&ping).unwrap();
-        assert_eq!(read, Content::TrustPing(TrustPing::Ping { response_requested: true }));
+        assert_eq!(
+            read,
+            Content::TrustPing(TrustPing::Ping {
+                response_requested: true
+            })
+        );
 
         let mut response = TrustPing::response(Headers::reply("2", &ping, &bob, 6));
         assert_eq!(response.to, [alice]);
         assert_eq!(response.thid.as_deref(), Some("1"));
-        assert_eq!(Content::of(&response).unwrap(), Content::TrustPing(TrustPing::Response));
+        assert_eq!(
+            Content::of(&response).unwrap(),
+            Content::TrustPing(TrustPing::Response)
+        );
         response.thid = None;
         assert!(Content::of(&response).is_err());
     }

@@ -8,13 +8,22 @@ use serde_json::Value;
 use super::*;
 
 fn envelopes() -> Vec<String> {
-    [Packing::Authcrypt, Packing::Anoncrypt, Packing::Signed, Packing::SignedThenEncrypted]
-        .into_iter()
-        .map(|packing| {
-            let message = if packing == Packing::Anoncrypt { anonymous() } else { message() };
-            pack(&message, packing, Some(&alice()), bob().did()).unwrap()
-        })
-        .collect()
+    [
+        Packing::Authcrypt,
+        Packing::Anoncrypt,
+        Packing::Signed,
+        Packing::SignedThenEncrypted,
+    ]
+    .into_iter()
+    .map(|packing| {
+        let message = if packing == Packing::Anoncrypt {
+            anonymous()
+        } else {
+            message()
+        };
+        pack(&message, packing, Some(&alice()), bob().did()).unwrap()
+    })
+    .collect()
 }
 
 /// A small, fixed sequence of numbers, so that a failure can be repeated.
@@ -54,8 +63,13 @@ fn ten_thousand_bent_envelopes_are_refused() {
             bytes.push(b'x');
         }
         tried += 1;
-        let Ok(bent) = String::from_utf8(bytes) else { continue };
-        assert!(unpack(&bent, &bob(), NOW, &limits()).is_err(), "accepted: {bent}");
+        let Ok(bent) = String::from_utf8(bytes) else {
+            continue;
+        };
+        assert!(
+            unpack(&bent, &bob(), NOW, &limits()).is_err(),
+            "accepted: {bent}"
+        );
     }
 }
 
@@ -87,7 +101,12 @@ fn every_part_of_an_envelope_counts() {
         texts(&original, "", &mut found);
         for path in found {
             // Each part changed, emptied, of another type, gone, or taken from another envelope.
-            let mut changes = vec![Value::from(""), Value::Null, Value::from(7), Value::from("AAAA")];
+            let mut changes = vec![
+                Value::from(""),
+                Value::Null,
+                Value::from(7),
+                Value::from("AAAA"),
+            ];
             for other in envelopes.iter().filter(|other| *other != packed) {
                 let other: Value = serde_json::from_str(other).unwrap();
                 changes.extend(other.pointer(&path).cloned());

@@ -39,11 +39,16 @@ fn object(value: Value) -> Map<String, Value> {
 
 /// From Alice to Bob, now.
 fn message() -> Message {
-    Headers::new("m-1", alice().did(), bob().did(), NOW)
-        .message("https://example.org/x/1.0/y", object(json!({"text": "hello"})))
+    Headers::new("m-1", alice().did(), bob().did(), NOW).message(
+        "https://example.org/x/1.0/y",
+        object(json!({"text": "hello"})),
+    )
 }
 
 /// To Bob, from nobody.
 fn anonymous() -> Message {
-    Message { from: None, ..message() }
+    Message {
+        from: None,
+        ..message()
+    }
 }

@@ -11,11 +11,22 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 
-const PACKINGS: [Packing; 4] =
-    [Packing::Authcrypt, Packing::Anoncrypt, Packing::Signed, Packing::SignedThenEncrypted];
+const PACKINGS: [Packing; 4] = [
+    Packing::Authcrypt,
+    Packing::Anoncrypt,
+    Packing::Signed,
+    Packing::SignedThenEncrypted,
+];
 
 fn for_packing(message: Message, packing: Packing) -> Message {
-    if packing == Packing::Anoncrypt { Message { from: None, ..message } } else { message }
+    if packing == Packing::Anoncrypt {
+        Message {
+            from: None,
+            ..message
+        }
+    } else {
+        message
+    }
 }
 
 #[test]
@@ -32,10 +43,17 @@ fn each_packing_proves_what_it_should() {
             Packing::SignedThenEncrypted => (false, true, true),
         };
         let alice = alice();
-        assert_eq!(unpacked.authenticated_sender.is_some(), authenticated, "{packing:?}");
+        assert_eq!(
+            unpacked.authenticated_sender.is_some(),
+            authenticated,
+            "{packing:?}"
+        );
         assert_eq!(unpacked.signed_by.is_some(), signed, "{packing:?}");
         assert_eq!(unpacked.encrypted, encrypted, "{packing:?}");
-        assert_eq!(unpacked.sender(), (authenticated || signed).then(|| alice.did()));
+        assert_eq!(
+            unpacked.sender(),
+            (authenticated || signed).then(|| alice.did())
+        );
         assert_eq!(unpacked.valid_until_s, Some(NOW + limits().max_age_s));
     }
 }
@@ -48,7 +66,9 @@ fn an_authcrypt_envelope_has_the_headers_the_specification_asks_for() {
     let skid = alice().did().agreement_key_id().unwrap();
     assert!(kid.contains("#z6LS") && skid.contains("#z6LS"));
     assert_eq!(envelope["recipients"][0]["header"]["kid"], kid);
-    let protected = URL_SAFE_NO_PAD.decode(envelope["protected"].as_str().unwrap()).unwrap();
+    let protected = URL_SAFE_NO_PAD
+        .decode(envelope["protected"].as_str().unwrap())
+        .unwrap();
     let header: Value = serde_json::from_slice(&protected).unwrap();
     assert_eq!(header["typ"], "application/didcomm-encrypted+json");
     assert_eq!(header["alg"], "ECDH-1PU+A256KW");
@@ -62,9 +82,17 @@ fn an_authcrypt_envelope_has_the_headers_the_specification_asks_for() {
 
 #[test]
 fn an_anoncrypt_envelope_tells_nobody_who_sent_it() {
-    let packed = pack(&anonymous(), Packing::Anoncrypt, Some(&alice()), bob().did()).unwrap();
+    let packed = pack(
+        &anonymous(),
+        Packing::Anoncrypt,
+        Some(&alice()),
+        bob().did(),
+    )
+    .unwrap();
     let envelope: Value = serde_json::from_str(&packed).unwrap();
-    let protected = URL_SAFE_NO_PAD.decode(envelope["protected"].as_str().unwrap()).unwrap();
+    let protected = URL_SAFE_NO_PAD
+        .decode(envelope["protected"].as_str().unwrap())
+        .unwrap();
     let header: Value = serde_json::from_slice(&protected).unwrap();
     assert_eq!(header["alg"], "ECDH-ES+A256KW");
     assert!(header.get("skid").is_none() && header.get("apu").is_none());
@@ -80,14 +108,22 @@ fn no_two_envelopes_of_one_message_are_alike() {
 fn attachments_unknown_headers_and_large_bodies_arrive() {
     let mut message = message();
     message.extra.insert("lang".into(), json!("de"));
-    message.body.insert("text".into(), json!("x".repeat(500_000)));
+    message
+        .body
+        .insert("text".into(), json!("x".repeat(500_000)));
     message.attachments.push(Attachment {
         id: Some("a".into()),
-        data: AttachmentData { json: Some(json!([1, null])), ..AttachmentData::default() },
+        data: AttachmentData {
+            json: Some(json!([1, null])),
+            ..AttachmentData::default()
+        },
         ..Attachment::default()
     });
     let packed = pack(&message, Packing::Authcrypt, Some(&alice()), bob().did()).unwrap();
-    assert_eq!(unpack(&packed, &bob(), NOW, &limits()).unwrap().message, message);
+    assert_eq!(
+        unpack(&packed, &bob(), NOW, &limits()).unwrap().message,
+        message
+    );
 }
 
 #[test]
@@ -97,11 +133,17 @@ fn a_ping_is_answered_over_the_wire() {
     let unpacked = unpack(&packed, &bob(), NOW, &limits()).unwrap();
     assert_eq!(
         Content::of(&unpacked.message).unwrap(),
-        Content::TrustPing(TrustPing::Ping { response_requested: true })
+        Content::TrustPing(TrustPing::Ping {
+            response_requested: true
+        })
     );
     let headers = Headers::reply("r", &unpacked.message, bob().did(), NOW);
-    let packed =
-        pack(&TrustPing::response(headers), Packing::Authcrypt, Some(&bob()), alice().did());
+    let packed = pack(
+        &TrustPing::response(headers),
+        Packing::Authcrypt,
+        Some(&bob()),
+        alice().did(),
+    );
     let response = unpack(&packed.unwrap(), &alice(), NOW, &limits()).unwrap();
     assert_eq!(response.message.thid.as_deref(), Some("p"));
     assert_eq!(response.authenticated_sender.as_ref(), Some(bob().did()));
@@ -116,7 +158,12 @@ fn the_same_envelope_does_not_pass_twice() {
     let again = unpack(&packed, &bob(), NOW + 1, &limits()).unwrap();
     assert_eq!(guard.admit(&again, NOW + 1), Err(ReplayError::Replayed));
     // Packed anew it is another envelope, but still the same message.
-    let packed = pack(&message(), Packing::SignedThenEncrypted, Some(&alice()), bob().did());
+    let packed = pack(
+        &message(),
+        Packing::SignedThenEncrypted,
+        Some(&alice()),
+        bob().did(),
+    );
     let again = unpack(&packed.unwrap(), &bob(), NOW + 1, &limits()).unwrap();
     assert_eq!(guard.admit(&again, NOW + 1), Err(ReplayError::Replayed));
     // When the guard forgets it, its time is up.
