@@ -385,7 +385,10 @@ mod tests {
         let context = "# Instructions\nBe brief.\n\n# Tools\n- calc: adds\n\n# Goal\nGoal: x?\n\n\
                        # Memory\n- it is y\n\n# Lessons of the swarm\n- z";
         assert_eq!(passages(context), ["it is y", "z"]);
-        assert_eq!(passages("any text\n\n- with a list"), ["any text", "with a list"]);
+        assert_eq!(
+            passages("any text\n\n- with a list"),
+            ["any text", "with a list"]
+        );
         assert_eq!(passages(""), [""; 0]);
     }
 }

@@ -280,10 +280,15 @@ impl Gateway {
         let caller = Caller {
             twin_id: twin_id.map(str::to_owned),
         };
-        let parameters = if parameters.is_null() {
-            json!({})
-        } else {
-            parameters
+        let parameters = match parameters {
+            Value::Null => json!({}),
+            // The prototype wrapped what it pushed.
+            Value::Object(mut wrapped)
+                if name == "hive_push" && wrapped.contains_key("artifact") =>
+            {
+                wrapped.remove("artifact").unwrap_or_default()
+            }
+            other => other,
         };
         self.host.execute(name, &caller, parameters).await
     }

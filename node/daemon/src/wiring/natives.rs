@@ -388,11 +388,6 @@ fn hive_push(mind: Mind, hive: Hive) -> Native {
         move |caller, parameters| {
             let (mind, hive) = (mind.clone(), hive.clone());
             async move {
-                // The prototype wrapped the artifact.
-                let parameters = match parameters.get("artifact") {
-                    Some(artifact) => artifact.clone(),
-                    None => parameters,
-                };
                 let input: In = read(parameters)?;
                 let twin_id = twin_of(&caller, input.twin_id)?;
                 let identity = identity(&mind, &twin_id)?;

@@ -67,10 +67,15 @@ struct Slot {
 }
 
 impl Slot {
+    /// Checks the value that was found, which from now on may not change by itself.
     #[track_caller]
-    fn check(&self, what: &str, found: Option<u64>) {
+    fn check(&mut self, what: &str, found: Option<u64>) {
         let fits = found == self.acknowledged || (found.is_some() && found == self.under_way);
         assert!(fits, "{what} is {found:?}, but {self:?}");
+        *self = Self {
+            acknowledged: found,
+            under_way: None,
+        };
     }
 }
 
@@ -97,14 +102,19 @@ impl Ledger {
         self.memories.extend(other.memories);
         self.events.extend(other.events);
         self.documents.extend(other.documents);
-        for (mine, theirs) in [
-            (&mut self.tools, other.tools),
-            (&mut self.states, other.states),
+        self.tools.extend(other.tools);
+        self.states.extend(other.states);
+    }
+
+    /// Takes over what was there before, where nothing newer was acknowledged.
+    fn after(&mut self, before: &Self) {
+        for (mine, old) in [
+            (&mut self.tools, &before.tools),
+            (&mut self.states, &before.states),
         ] {
-            for (name, slot) in theirs {
-                let kept = mine.entry(name).or_default();
-                kept.acknowledged = slot.acknowledged.or(kept.acknowledged);
-                kept.under_way = slot.under_way;
+            for (name, slot) in mine {
+                let old = old.get(name).and_then(|old| old.acknowledged);
+                slot.acknowledged = slot.acknowledged.or(old);
             }
         }
     }
@@ -217,7 +227,7 @@ fn start_writers(http: &Http, round: u64, twin_id: &str) -> JoinSet<Ledger> {
 }
 
 /// Checks that all of `kept` is on `node`.
-async fn check(node: &Node, kept: &Ledger) {
+async fn check(node: &Node, kept: &mut Ledger) {
     let twins = node.get("/twins").await;
     let twins: BTreeMap<&str, &Value> = twins
         .as_array()
@@ -234,7 +244,7 @@ async fn check(node: &Node, kept: &Ledger) {
             (&json!(did), &json!(note))
         );
     }
-    for (id, slot) in &kept.states {
+    for (id, slot) in &mut kept.states {
         slot.check("a twin's state", twins[id.as_str()]["state"]["n"].as_u64());
     }
     let mut memories: BTreeMap<&str, Value> = BTreeMap::new();
@@ -272,7 +282,7 @@ async fn check(node: &Node, kept: &Ledger) {
         );
     }
     let tools = node.get("/tools").await;
-    for (name, slot) in &kept.tools {
+    for (name, slot) in &mut kept.tools {
         let tool = tools
             .as_array()
             .unwrap()
@@ -337,7 +347,8 @@ async fn what_was_acknowledged_survives_sigkill_during_writes() {
         }
         let node = home.start().await;
         assert_eq!((&node.ready.did, &node.token), (&did, &token));
-        check(&node, &kept).await;
+        kept.after(&all);
+        check(&node, &mut kept).await;
         if let Some((twin_id, (did, _))) = kept.twins.first_key_value() {
             check_key(&node, twin_id, did).await;
         }
@@ -345,7 +356,7 @@ async fn what_was_acknowledged_survives_sigkill_during_writes() {
         running = Some(node);
     }
     let node = running.unwrap();
-    check(&node, &all).await;
+    check(&node, &mut all).await;
     let view = node.get(&format!("/artifacts/{artifact}")).await;
     assert!(
         view["status"] == "merged" || view["status"] == "pending",

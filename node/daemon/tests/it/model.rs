@@ -92,9 +92,11 @@ async fn a_streaming_model_thinks_calls_a_tool_and_answers() {
     assert_eq!(messages[0]["role"], "system");
     let context = messages[0]["content"].as_str().unwrap();
     assert!(
-        context.contains("The disk should stay below 90%."),
-        "no memory in {context}"
+        context.contains("Seventeen is the owner's favourite number."),
+        "{context}"
     );
+    let said = context.matches(GOAL).count();
+    assert_eq!(said, 1, "the goal is no memory of its own: {context}");
     assert_eq!(
         messages.last().unwrap(),
         &json!({"role": "user", "content": GOAL})

@@ -637,7 +637,7 @@ async fn four_routes_are_open_and_the_others_want_the_token() {
     // What the document says needs a token, does; a path variable is as good as another.
     for (path, methods) in paths.as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
-            let path = path.replace('{', "").replace('}', "");
+            let path = path.replace(['{', '}'], "");
             let open = [
                 "/healthz",
                 "/metrics",
