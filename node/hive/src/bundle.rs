@@ -40,6 +40,9 @@ pub enum BundleError {
         /// What is wrong with it.
         cause: String,
     },
+    /// It took too long; it may be tried again when it is announced again.
+    #[error("the unknown revisions did not arrive in time")]
+    Slow,
     /// The history is longer than this node follows at once.
     #[error("more than {MAX_REVISIONS} unknown revisions")]
     TooLong,

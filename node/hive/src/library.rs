@@ -88,6 +88,8 @@ const REMIND: Duration = Duration::from_secs(10);
 const MAX_ANNOUNCED: usize = 4096;
 /// Fetches under way at the most.
 const MAX_FETCHES: usize = 16;
+/// Time for all that one announcement makes this node fetch.
+const FETCH_PATIENCE: Duration = Duration::from_secs(120);
 /// Artifacts in one revision at the most.
 const MAX_MERGED: usize = 64;
 
@@ -106,6 +108,8 @@ pub(crate) struct Library {
     fetching: BTreeSet<Cid>,
     fetched: mpsc::Sender<Fetched>,
     tasks: TaskTracker,
+    /// Ends what is being fetched when the node stops.
+    stop: CancellationToken,
 }
 
 pub(crate) struct LibraryParts {
@@ -148,6 +152,7 @@ impl Library {
             fetching: BTreeSet::new(),
             fetched,
             tasks: TaskTracker::new(),
+            stop: stop.clone(),
         };
         let mut remind = tokio::time::interval(REMIND);
         remind.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -370,14 +375,21 @@ impl Library {
             self.fetching.insert(cid);
             let (content, fetched) = (self.content.clone(), self.fetched.clone());
             let state = self.snapshot.borrow().state.clone();
+            let stop = self.stop.clone();
             self.tasks.spawn(async move {
-                let providers: Vec<String> = from.peer_id().into_iter().collect();
-                let result = match content.get(&cid, &providers).await {
-                    Ok(bytes) => bundle::open_artifact(&cid, &bytes, None, &state)
-                        .map(|artifact| (Box::new(artifact), bytes)),
-                    Err(cause) => Err(BundleError::Missing { cid, cause }),
+                let work = async {
+                    let providers: Vec<String> = from.peer_id().into_iter().collect();
+                    let result = match content.get(&cid, &providers).await {
+                        Ok(bytes) => bundle::open_artifact(&cid, &bytes, None, &state)
+                            .map(|artifact| (Box::new(artifact), bytes)),
+                        Err(cause) => Err(BundleError::Missing { cid, cause }),
+                    };
+                    let _ = fetched.send(Fetched::Artifact { cid, result }).await;
                 };
-                let _ = fetched.send(Fetched::Artifact { cid, result }).await;
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = work => {}
+                }
             });
         }
     }
@@ -401,17 +413,27 @@ impl Library {
             .collect();
         let (content, fetched) = (self.content.clone(), self.fetched.clone());
         let state = self.snapshot.borrow().state.clone();
+        let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let providers: Vec<String> = from.peer_id().into_iter().collect();
-            let result =
-                bundle::fetch(content.as_ref(), &unknown, &providers, &known, &state).await;
-            let _ = fetched
-                .send(Fetched::Revisions {
-                    heads: unknown,
-                    from,
-                    result,
-                })
-                .await;
+            let work = async {
+                let providers: Vec<String> = from.peer_id().into_iter().collect();
+                let fetching =
+                    bundle::fetch(content.as_ref(), &unknown, &providers, &known, &state);
+                let result = tokio::time::timeout(FETCH_PATIENCE, fetching)
+                    .await
+                    .unwrap_or(Err(BundleError::Slow));
+                let _ = fetched
+                    .send(Fetched::Revisions {
+                        heads: unknown,
+                        from,
+                        result,
+                    })
+                    .await;
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = work => {}
+            }
         });
     }
 

@@ -67,11 +67,11 @@ impl Mind {
         trace.read_playbook(&playbook);
         let context = trace.build_context().await?;
         let outcome = self.think_and_act(&mut trace, &playbook, &context).await?;
-        trace.answered(&outcome.judged);
         let output = Subject::Output(&outcome.judged.output);
         if let Some(refusal) = self.judge(&mut trace, &playbook, output)? {
             return trace.refused(refusal).await;
         }
+        trace.answered(&outcome.judged);
         let lesson = self.reflect(&mut trace, &playbook, &outcome).await;
         let artifact = match lesson {
             Some(lesson) => {
@@ -421,6 +421,11 @@ impl Mind {
                     .chain(terms(&tool.description))
             })
             .collect();
+        let reading: BTreeSet<String> = tools
+            .iter()
+            .filter(|tool| tool.read_only)
+            .map(|tool| tool.name.clone())
+            .collect();
         let finished = Finished {
             goal: &trace.goal,
             case: outcome.case.as_deref(),
@@ -429,6 +434,7 @@ impl Mind {
             templates: &outcome.templates,
             judged: &outcome.judged,
             vocabulary: &vocabulary,
+            reading: &reading,
         };
         let lesson = reflect(&finished, &playbook.state);
         let (status, detail) = match &lesson {

@@ -33,6 +33,8 @@ pub struct Finished<'a> {
     pub judged: &'a Judged,
     /// Words of the tool catalogue, which are never private.
     pub vocabulary: &'a BTreeSet<String>,
+    /// Tools that change nothing: only their calls make a case, for a followed case must not act.
+    pub reading: &'a BTreeSet<String>,
 }
 
 /// What was learned.
@@ -71,10 +73,9 @@ const TOOL_FAULTS: [&str; 10] = [
 pub fn shareable_terms(goal: &str, vocabulary: &BTreeSet<String>) -> Vec<String> {
     let bare = without_literals(goal);
     let mut words: Vec<&str> = Vec::new();
-    let mut sentence_start = true;
     for word in bare.split_whitespace() {
         let core = word.trim_matches(|c: char| !c.is_alphanumeric());
-        let proper = core.starts_with(char::is_uppercase) && !sentence_start;
+        let proper = core.starts_with(char::is_uppercase);
         let known = terms(core).iter().all(|term| vocabulary.contains(term));
         let plain = core
             .chars()
@@ -82,7 +83,6 @@ pub fn shareable_terms(goal: &str, vocabulary: &BTreeSet<String>) -> Vec<String>
         if plain && (!proper || known) {
             words.push(core);
         }
-        sentence_start = word.ends_with(['.', '!', '?', ':']);
     }
     let kept: BTreeSet<String> = terms(&words.join(" "))
         .into_iter()
@@ -99,7 +99,7 @@ pub fn reflect(finished: &Finished<'_>, known: &State) -> Option<Lesson> {
     let mut notes: Vec<String> = Vec::new();
     if finished.judged.reached {
         success(finished, known, &mut delta, &mut notes);
-    } else if let Some(case) = finished.case {
+    } else if let Some(case) = finished.case.filter(|_| !tool_fault(finished)) {
         delta.counts.push(Count {
             target: case.to_owned(),
             helpful: 0,
@@ -125,6 +125,15 @@ pub fn reflect(finished: &Finished<'_>, known: &State) -> Option<Lesson> {
     })
 }
 
+/// Whether a tool was away or broken, so that nothing can be said of the plan.
+fn tool_fault(finished: &Finished<'_>) -> bool {
+    finished.calls.iter().any(|call| {
+        call.result
+            .as_ref()
+            .is_err_and(|failure| TOOL_FAULTS.contains(&failure.kind.as_str()))
+    })
+}
+
 fn success(finished: &Finished<'_>, known: &State, delta: &mut Delta, notes: &mut Vec<String>) {
     if let Some(case) = finished.case {
         if known.tally(case).helpful < ENOUGH_CONFIRMATIONS {
@@ -144,7 +153,13 @@ fn success(finished: &Finished<'_>, known: &State, delta: &mut Delta, notes: &mu
         .iter()
         .map(|index| finished.templates.get(*index).cloned().flatten())
         .collect();
-    let Some(steps) = steps.filter(|steps| !steps.is_empty() && !terms.is_empty()) else {
+    let reads = |steps: &Vec<CaseStep>| {
+        !steps.is_empty()
+            && steps
+                .iter()
+                .all(|step| finished.reading.contains(&step.tool))
+    };
+    let Some(steps) = steps.filter(|steps| reads(steps) && !terms.is_empty()) else {
         return;
     };
     let spared = finished.calls.len() - finished.judged.contributed.len();

@@ -156,6 +156,16 @@ struct Mount {
     free: u64,
 }
 
+/// Used space as `df` gives it: of what users may use, so reserved blocks count as neither.
+fn disk_percent(mount: &str, total: u64, free: u64) -> Value {
+    #[cfg(unix)]
+    if let Ok(stat) = rustix::fs::statvfs(mount) {
+        let used = stat.f_blocks.saturating_sub(stat.f_bfree);
+        return percent(used, used.saturating_add(stat.f_bavail));
+    }
+    percent(total.saturating_sub(free), total)
+}
+
 fn disks() -> Result<Value, sysinfo::Error> {
     let disks =
         Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing().with_storage())?;
@@ -176,7 +186,7 @@ fn disks() -> Result<Value, sysinfo::Error> {
         .map(|disk| {
             json!({
                 "mount": disk.mount,
-                "used_percent": percent(disk.total.saturating_sub(disk.free), disk.total),
+                "used_percent": disk_percent(&disk.mount, disk.total, disk.free),
                 "total_bytes": disk.total,
                 "free_bytes": disk.free,
             })

@@ -81,6 +81,10 @@ async fn the_examples_of_the_readme_run_as_they_stand() {
 #[test]
 fn the_paths_of_the_architecture_exist() {
     let text = document("ARCHITECTURE.md");
+    assert!(
+        !document("README.md").contains("@@"),
+        "a placeholder was left"
+    );
     let mut paths = 0;
     for quoted in text.split('`').skip(1).step_by(2) {
         let is_path = quoted.contains('/')

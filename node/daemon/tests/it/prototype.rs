@@ -243,8 +243,8 @@ async fn a_goal(node: &Node, twin_id: &str) -> String {
         "context",
         "plan",
         "tool",
-        "answer",
         "ethics",
+        "answer",
         "reflection",
         "artifact",
     ];

@@ -29,6 +29,8 @@ pub struct Condition {
     pub limit: f64,
     /// The limit is a percentage.
     pub percent: bool,
+    /// The limit is an amount of bytes.
+    pub bytes: bool,
 }
 
 #[allow(
@@ -50,7 +52,7 @@ static CONDITION: LazyLock<Regex> = LazyLock::new(|| {
     reason = "the pattern is a literal, compiled in a test"
 )]
 static LIMIT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)^\s*(-?\d+(?:\.\d+)?)\s*(%|percent|per\s+cent)?")
+    Regex::new(r"(?i)^\s*(-?\d+(?:\.\d+)?)\s*(?:(%|percent|per\s+cent)|([kmgt])i?b(?:ytes?)?\b)?")
         .expect("a literal pattern compiles")
 });
 
@@ -70,10 +72,19 @@ impl Condition {
             } else {
                 Comparison::Below
             };
+            let unit = limit.get(3).map(|unit| unit.as_str().to_lowercase());
+            let factor = match unit.as_deref() {
+                Some("k") => 1024.0,
+                Some("m") => 1_048_576.0,
+                Some("g") => 1_073_741_824.0,
+                Some("t") => 1_099_511_627_776.0,
+                _ => 1.0,
+            };
             Some(Self {
                 comparison,
-                limit: limit.get(1)?.as_str().parse().ok()?,
+                limit: limit.get(1)?.as_str().parse::<f64>().ok()? * factor,
                 percent: limit.get(2).is_some(),
+                bytes: unit.is_some(),
             })
         })
     }
@@ -98,11 +109,11 @@ impl Condition {
             Comparison::Below => "below",
             Comparison::AtMost => "at most",
         };
-        format!(
-            "{side} {}{}",
-            tidy(self.limit),
-            if self.percent { " %" } else { "" }
-        )
+        if self.bytes {
+            return format!("{side} {}", bytes(self.limit));
+        }
+        let unit = if self.percent { " %" } else { "" };
+        format!("{side} {}{unit}", tidy(self.limit))
     }
 }
 
@@ -224,16 +235,27 @@ fn collect(value: &Value, path: &mut Vec<String>, found: &mut Vec<Figure>, depth
     }
 }
 
-/// The figures of `result` that `condition` is about: percentages for a percentage and other numbers
-/// otherwise; of those, the ones the goal names where it names any.
+/// The figures of `result` that `condition` is about: percentages for a percentage, amounts for an
+/// amount, and for a bare number only figures that the goal names. Of the first two, those that the
+/// goal names where it names any.
 #[must_use]
 pub fn relevant(result: &Value, condition: &Condition, goal: &str) -> Vec<Figure> {
-    let all: Vec<Figure> = figures(result)
-        .into_iter()
-        .filter(|figure| figure.percent == condition.percent)
-        .collect();
+    let mut all = figures(result);
+    let bare = !condition.percent && !condition.bytes;
+    all.retain(|figure| {
+        let bytes = figure.label.ends_with("bytes");
+        if bare {
+            !bytes
+        } else {
+            figure.percent == condition.percent && bytes == condition.bytes
+        }
+    });
     let named = named(&all, goal);
-    if named.is_empty() { all } else { named }
+    if named.is_empty() && !bare {
+        all
+    } else {
+        named
+    }
 }
 
 /// The figures whose label shares a word with `goal`.
@@ -262,6 +284,7 @@ mod tests {
             ("disks under 10.5% free", "below 10.5 %"),
             ("more than 3 processes", "above 3"),
             ("load <= 2", "at most 2"),
+            ("memory over 2 GB", "above 2 GiB"),
         ] {
             assert_eq!(Condition::parse(goal).unwrap().words(), words, "{goal}");
         }
@@ -297,6 +320,11 @@ mod tests {
             disk.iter().map(Figure::words).collect::<Vec<_>>(),
             ["disk / used 91 %"]
         );
+        let room = Condition::parse("less than 10 MB").unwrap();
+        let free = relevant(&result, &room, "is the free disk less than 10 MB?");
+        assert!(free.len() == 1 && room.holds(free[0].value), "{free:?}");
+        let bare = Condition::parse("above 80").unwrap();
+        assert!(relevant(&result, &bare, "anything above 80").is_empty());
         assert_eq!(bytes(1.5 * 1024.0 * 1024.0 * 1024.0), "1.5 GiB");
         let load = Condition::parse("load over 0.3").unwrap();
         assert_eq!(relevant(&result, &load, "load over 0.3").len(), 2);

@@ -103,7 +103,7 @@ pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
         answers: Vec::new(),
         condition,
     };
-    if let Some((known, similarity)) = best_case(&query, knowledge, &slots) {
+    if let Some((known, similarity)) = best_case(goal, &query, knowledge, &slots) {
         drafted.plan.case = Some(known.case.id.clone());
         for step in &known.case.steps {
             let Ok(parameters) = fill(step, &slots) else {
@@ -184,18 +184,28 @@ fn is_question(goal: &str) -> bool {
 }
 
 fn best_case<'a>(
+    goal: &str,
     query: &BTreeSet<String>,
     knowledge: &Knowledge<'a>,
     slots: &Slots,
 ) -> Option<(&'a KnownCase, f64)> {
     let vocabulary = vocabulary(knowledge);
+    // A lesson comes from strangers: it may make a twin read on its own, but never act, and never
+    // hand the goal's own words to anything that was not asked for by name.
+    let may_run = |step: &CaseStep| {
+        knowledge
+            .tools
+            .iter()
+            .any(|tool| tool.name == step.tool && (tool.read_only || goal.contains(&tool.name)))
+    };
     let usable = |known: &&KnownCase| {
         known.helpful >= known.harmful
             && !known.case.steps.is_empty()
-            && known.case.steps.iter().all(|step| {
-                knowledge.tools.iter().any(|tool| tool.name == step.tool)
-                    && fill(step, slots).is_ok()
-            })
+            && known
+                .case
+                .steps
+                .iter()
+                .all(|step| may_run(step) && fill(step, slots).is_ok())
     };
     knowledge
         .cases
@@ -566,6 +576,21 @@ mod tests {
             drafted.plan.steps[0].parameters,
             json!({"content": "the key is under the mat"})
         );
+    }
+
+    #[test]
+    fn a_lesson_cannot_make_a_twin_act() {
+        let step = CaseStep {
+            tool: "remember".into(),
+            parameters: [("content".to_owned(), Fill::Slot("goal".into()))].into(),
+        };
+        let case = Case::new(vec!["machin".to_owned(), "health".to_owned()], vec![step]);
+        let known = [KnownCase {
+            case,
+            helpful: 9,
+            harmful: 0,
+        }];
+        assert_eq!(names(&draft(HEALTH, &known, false)), ["system_monitor"]);
     }
 
     #[test]

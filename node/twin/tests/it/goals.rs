@@ -55,7 +55,7 @@ async fn a_goal_is_reached_learned_and_done_with_fewer_calls_the_next_time() {
     assert_eq!(
         kinds,
         [
-            Ethics, Playbook, Context, Plan, Tool, Tool, Answer, Ethics, Reflection, Artifact
+            Ethics, Playbook, Context, Plan, Tool, Tool, Ethics, Answer, Reflection, Artifact
         ]
     );
     assert!(first.artifact_cid.is_some() && first.case.is_none());
@@ -181,8 +181,9 @@ async fn a_broken_tool_is_counted_and_a_followed_case_is_not_the_last_word() {
         .map(|count| count.target.as_str())
         .collect();
     assert!(harmed.contains(&"tool:system_monitor"), "{harmed:?}");
+    // The case is not to blame for a tool that was away.
     assert!(
-        harmed.iter().any(|target| target.starts_with("case-")),
+        !harmed.iter().any(|target| target.starts_with("case-")),
         "{harmed:?}"
     );
 }
