@@ -67,6 +67,17 @@ pub(crate) fn now_ms() -> u64 {
         .unwrap_or(0)
 }
 
+/// Signs a coordination message and gossips it.
+pub(crate) async fn say(
+    gossip: &dyn Gossip,
+    identity: &SigningIdentity,
+    message: Coordination,
+) -> Result<(), HiveError> {
+    let signed = Verified::sign(identity, message)?;
+    let data = to_dag_cbor(signed.as_signed())?;
+    Ok(gossip.publish(Topic::Coordination, data).await?)
+}
+
 impl Hive {
     /// Replays the stored history and starts the tasks.
     ///
@@ -410,9 +421,7 @@ impl Hive {
     }
 
     async fn say(&self, message: Coordination) -> Result<(), HiveError> {
-        let signed = Verified::sign(&self.inner.identity, message)?;
-        let data = to_dag_cbor(signed.as_signed())?;
-        Ok(self.inner.gossip.publish(Topic::Coordination, data).await?)
+        say(self.inner.gossip.as_ref(), &self.inner.identity, message).await
     }
 
     /// Announces this node and its twins: when a peer turns up, and from time to time.

@@ -10,7 +10,6 @@ use std::{
 use cid::Cid;
 use pagi_messages::{
     Coordination, Did, Event, EventType, SigningIdentity, Verified,
-    content::to_dag_cbor,
     event::{from_unix_ms, rfc3339},
     wire::MAX_BLOCK_BYTES,
 };
@@ -27,8 +26,8 @@ use crate::{
     bundle::{self, BundleError, Checked},
     election::Office,
     error::HiveError,
-    hive::now_ms,
-    ports::{Content, Gossip, Topic},
+    hive::{now_ms, say},
+    ports::{Content, Gossip},
 };
 
 /// The playbook in force, as everybody else sees it.
@@ -296,13 +295,10 @@ impl Library {
     }
 
     async fn announce(&self, message: Coordination) {
-        let data = Verified::sign(&self.identity, message)
-            .and_then(|signed| to_dag_cbor(signed.as_signed()));
-        match data {
-            Ok(data) => {
-                if let Err(error) = self.gossip.publish(Topic::Coordination, data).await {
-                    tracing::debug!(%error, "an announcement was not sent; it is repeated later");
-                }
+        match say(self.gossip.as_ref(), &self.identity, message).await {
+            Ok(()) => {}
+            Err(HiveError::Network(error)) => {
+                tracing::debug!(%error, "an announcement was not sent; it is repeated later");
             }
             Err(error) => tracing::error!(%error, "an announcement could not be encoded"),
         }
@@ -373,25 +369,26 @@ impl Library {
             .collect();
         for (cid, from) in wanted {
             self.fetching.insert(cid);
-            let (content, fetched) = (self.content.clone(), self.fetched.clone());
+            let content = self.content.clone();
             let state = self.snapshot.borrow().state.clone();
-            let stop = self.stop.clone();
-            self.tasks.spawn(async move {
-                let work = async {
-                    let providers: Vec<String> = from.peer_id().into_iter().collect();
-                    let result = match content.get(&cid, &providers).await {
-                        Ok(bytes) => bundle::open_artifact(&cid, &bytes, None, &state)
-                            .map(|artifact| (Box::new(artifact), bytes)),
-                        Err(cause) => Err(BundleError::Missing { cid, cause }),
-                    };
-                    let _ = fetched.send(Fetched::Artifact { cid, result }).await;
+            self.fetch_beside(async move {
+                let providers: Vec<String> = from.peer_id().into_iter().collect();
+                let result = match content.get(&cid, &providers).await {
+                    Ok(bytes) => bundle::open_artifact(&cid, &bytes, None, &state)
+                        .map(|artifact| (Box::new(artifact), bytes)),
+                    Err(cause) => Err(BundleError::Missing { cid, cause }),
                 };
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = work => {}
-                }
+                Fetched::Artifact { cid, result }
             });
         }
+    }
+
+    /// Fetches beside the task, until the node stops; what came of it arrives as a result.
+    fn fetch_beside(&self, work: impl Future<Output = Fetched> + Send + 'static) {
+        let (fetched, stop) = (self.fetched.clone(), self.stop.clone());
+        self.tasks.spawn(stop.run_until_cancelled_owned(async move {
+            let _ = fetched.send(work.await).await;
+        }));
     }
 
     fn fetch_heads(&mut self, heads: Vec<Cid>, from: Did) {
@@ -411,28 +408,18 @@ impl Library {
             .map(|(cid, _)| cid)
             .chain([self.dag.root()])
             .collect();
-        let (content, fetched) = (self.content.clone(), self.fetched.clone());
+        let content = self.content.clone();
         let state = self.snapshot.borrow().state.clone();
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            let work = async {
-                let providers: Vec<String> = from.peer_id().into_iter().collect();
-                let fetching =
-                    bundle::fetch(content.as_ref(), &unknown, &providers, &known, &state);
-                let result = tokio::time::timeout(FETCH_PATIENCE, fetching)
-                    .await
-                    .unwrap_or(Err(BundleError::Slow));
-                let _ = fetched
-                    .send(Fetched::Revisions {
-                        heads: unknown,
-                        from,
-                        result,
-                    })
-                    .await;
-            };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = work => {}
+        self.fetch_beside(async move {
+            let providers: Vec<String> = from.peer_id().into_iter().collect();
+            let fetching = bundle::fetch(content.as_ref(), &unknown, &providers, &known, &state);
+            let result = tokio::time::timeout(FETCH_PATIENCE, fetching)
+                .await
+                .unwrap_or(Err(BundleError::Slow));
+            Fetched::Revisions {
+                heads: unknown,
+                from,
+                result,
             }
         });
     }

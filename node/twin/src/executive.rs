@@ -16,7 +16,6 @@ use uuid::Uuid;
 use crate::{
     error::TwinError,
     inference::{ChatModel, Engine, ModelError},
-    lexical::terms,
     mind::{Mind, known_cases, now_ms},
     planner::{
         self, Drafted, Knowledge, ToolInfo,
@@ -66,13 +65,16 @@ impl Mind {
         }
         trace.read_playbook(&playbook);
         let context = trace.build_context().await?;
-        let outcome = self.think_and_act(&mut trace, &playbook, &context).await?;
+        let tools = self.catalog(twin_id).await;
+        let outcome = self
+            .think_and_act(&mut trace, &playbook, &tools, &context)
+            .await?;
         let output = Subject::Output(&outcome.judged.output);
         if let Some(refusal) = self.judge(&mut trace, &playbook, output)? {
             return trace.refused(refusal).await;
         }
         trace.answered(&outcome.judged);
-        let lesson = self.reflect(&mut trace, &playbook, &outcome).await;
+        let lesson = reflect_on(&mut trace, &playbook, &tools, &outcome);
         let artifact = match lesson {
             Some(lesson) => {
                 self.publish(&mut trace, &playbook, &outcome, lesson)
@@ -127,19 +129,19 @@ impl Mind {
         &self,
         trace: &mut Trace,
         playbook: &Adopted,
+        tools: &[ToolInfo],
         context: &str,
     ) -> Result<Outcome, TwinError> {
-        let tools = self.catalog(&trace.twin.twin_id).await;
         match self.engine() {
-            Engine::Planner => self.run_planner(trace, playbook, &tools).await,
+            Engine::Planner => self.run_planner(trace, playbook, tools).await,
             Engine::Model(model) => {
                 match self
-                    .run_model(trace, playbook, &tools, model, context)
+                    .run_model(trace, playbook, tools, model, context)
                     .await?
                 {
                     Ok(outcome) => Ok(outcome),
                     Err(error) if model.fall_back_to_planner => {
-                        let mut outcome = self.run_planner(trace, playbook, &tools).await?;
+                        let mut outcome = self.run_planner(trace, playbook, tools).await?;
                         outcome.fallback = Some(error.to_string());
                         outcome.judged.output = format!(
                             "{}\n(The planner answered: {error}.)",
@@ -405,49 +407,6 @@ impl Mind {
         Ok(Ok(model_outcome(model, calls, templates, judged)))
     }
 
-    async fn reflect(
-        &self,
-        trace: &mut Trace,
-        playbook: &Adopted,
-        outcome: &Outcome,
-    ) -> Option<Lesson> {
-        let start = Instant::now();
-        let tools = self.catalog(&trace.twin.twin_id).await;
-        let vocabulary: BTreeSet<String> = tools
-            .iter()
-            .flat_map(|tool| {
-                terms(&tool.name)
-                    .into_iter()
-                    .chain(terms(&tool.description))
-            })
-            .collect();
-        let reading: BTreeSet<String> = tools
-            .iter()
-            .filter(|tool| tool.read_only)
-            .map(|tool| tool.name.clone())
-            .collect();
-        let finished = Finished {
-            goal: &trace.goal,
-            case: outcome.case.as_deref(),
-            failed_case: trace.failed_case.as_deref(),
-            calls: &outcome.calls,
-            templates: &outcome.templates,
-            judged: &outcome.judged,
-            vocabulary: &vocabulary,
-            reading: &reading,
-        };
-        let lesson = reflect(&finished, &playbook.state);
-        let (status, detail) = match &lesson {
-            Some(lesson) => (StepStatus::Ok, lesson.critique.clone()),
-            None => (
-                StepStatus::Skipped,
-                "nothing the playbook does not know".to_owned(),
-            ),
-        };
-        trace.step(StepKind::Reflection, "lesson", status, &detail, start);
-        lesson
-    }
-
     async fn publish(
         &self,
         trace: &mut Trace,
@@ -498,6 +457,41 @@ impl Mind {
             }
         }
     }
+}
+
+fn reflect_on(
+    trace: &mut Trace,
+    playbook: &Adopted,
+    tools: &[ToolInfo],
+    outcome: &Outcome,
+) -> Option<Lesson> {
+    let start = Instant::now();
+    let vocabulary = planner::tool_words(tools);
+    let reading: BTreeSet<String> = tools
+        .iter()
+        .filter(|tool| tool.read_only)
+        .map(|tool| tool.name.clone())
+        .collect();
+    let finished = Finished {
+        goal: &trace.goal,
+        case: outcome.case.as_deref(),
+        failed_case: trace.failed_case.as_deref(),
+        calls: &outcome.calls,
+        templates: &outcome.templates,
+        judged: &outcome.judged,
+        vocabulary: &vocabulary,
+        reading: &reading,
+    };
+    let lesson = reflect(&finished, &playbook.state);
+    let (status, detail) = match &lesson {
+        Some(lesson) => (StepStatus::Ok, lesson.critique.clone()),
+        None => (
+            StepStatus::Skipped,
+            "nothing the playbook does not know".to_owned(),
+        ),
+    };
+    trace.step(StepKind::Reflection, "lesson", status, &detail, start);
+    lesson
 }
 
 fn model_outcome(

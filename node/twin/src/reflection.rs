@@ -97,9 +97,10 @@ pub fn shareable_terms(goal: &str, vocabulary: &BTreeSet<String>) -> Vec<String>
 pub fn reflect(finished: &Finished<'_>, known: &State) -> Option<Lesson> {
     let mut delta = Delta::default();
     let mut notes: Vec<String> = Vec::new();
+    let faults = tool_faults(finished.calls);
     if finished.judged.reached {
         success(finished, known, &mut delta, &mut notes);
-    } else if let Some(case) = finished.case.filter(|_| !tool_fault(finished)) {
+    } else if let Some(case) = finished.case.filter(|_| faults.is_empty()) {
         delta.counts.push(Count {
             target: case.to_owned(),
             helpful: 0,
@@ -115,7 +116,7 @@ pub fn reflect(finished: &Finished<'_>, known: &State) -> Option<Lesson> {
         });
         notes.push(format!("{case} did not reach its goal; another way did"));
     }
-    failures(finished, known, &mut delta, &mut notes);
+    failures(faults, known, &mut delta, &mut notes);
     if delta.is_empty() {
         return None;
     }
@@ -125,13 +126,19 @@ pub fn reflect(finished: &Finished<'_>, known: &State) -> Option<Lesson> {
     })
 }
 
-/// Whether a tool was away or broken, so that nothing can be said of the plan.
-fn tool_fault(finished: &Finished<'_>) -> bool {
-    finished.calls.iter().any(|call| {
-        call.result
-            .as_ref()
-            .is_err_and(|failure| TOOL_FAULTS.contains(&failure.kind.as_str()))
-    })
+/// The calls in which a tool was away or broken, with the kind of failure: nothing can be said of the
+/// plan then.
+fn tool_faults(calls: &[Call]) -> BTreeMap<&str, &str> {
+    calls
+        .iter()
+        .filter_map(|call| {
+            Some((
+                call.tool.as_str(),
+                call.result.as_ref().err()?.kind.as_str(),
+            ))
+        })
+        .filter(|(_, kind)| TOOL_FAULTS.contains(kind))
+        .collect()
 }
 
 fn success(finished: &Finished<'_>, known: &State, delta: &mut Delta, notes: &mut Vec<String>) {
@@ -185,15 +192,12 @@ fn success(finished: &Finished<'_>, known: &State, delta: &mut Delta, notes: &mu
     }
 }
 
-fn failures(finished: &Finished<'_>, known: &State, delta: &mut Delta, notes: &mut Vec<String>) {
-    let mut faults: BTreeMap<&str, &str> = BTreeMap::new();
-    for call in finished.calls {
-        if let Err(failure) = &call.result
-            && TOOL_FAULTS.contains(&failure.kind.as_str())
-        {
-            faults.insert(&call.tool, &failure.kind);
-        }
-    }
+fn failures(
+    faults: BTreeMap<&str, &str>,
+    known: &State,
+    delta: &mut Delta,
+    notes: &mut Vec<String>,
+) {
     for (tool, kind) in faults {
         if known.tally(&format!("tool:{tool}")).harmful >= ENOUGH_FAULTS {
             continue;

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::{ENCRYPTED, error::DidcommError, same_media_type};
+use crate::{ENCRYPTED, error::DidcommError, header::Header};
 
 /// Most recipients of one envelope; all are keys of one DID.
 const MAX_RECIPIENTS: usize = 32;
@@ -148,37 +148,16 @@ fn check_headers(
     envelope: &Envelope,
 ) -> Result<(Option<String>, Option<OtherContent>), DidcommError> {
     let part = "protected header";
-    let protected = URL_SAFE_NO_PAD
-        .decode(&envelope.protected)
-        .map_err(|error| DidcommError::malformed(part, error))?;
-    let header: Map<String, Value> =
-        serde_json::from_slice(&protected).map_err(|error| DidcommError::malformed(part, error))?;
-    let text = |name: &'static str| match header.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(_) => Err(DidcommError::malformed(
-            part,
-            format!("`{name}` is not a text"),
-        )),
-    };
     // RFC 7515 section 4.1.11: what is critical and not understood must not be passed over; `zip` would
     // change the content.
-    for refused in ["crit", "zip"] {
-        if let Some(value) = header.get(refused) {
-            return Err(DidcommError::unsupported(refused, value));
-        }
-    }
-    if let Some(typ) = text("typ")?
-        && !same_media_type(typ, ENCRYPTED)
-    {
-        return Err(DidcommError::unsupported("typ", typ));
-    }
-    let enc = text("enc")?.unwrap_or_default();
+    let header = Header::open(part, &envelope.protected, ["crit", "zip"], ENCRYPTED)?;
+    let enc = header.text("enc")?.unwrap_or_default();
     let other = content::Encryption::named(enc);
     if other.is_none() && enc != "A256CBC-HS512" {
         return Err(DidcommError::unsupported("enc", enc));
     }
     let curve = header
+        .members
         .get("epk")
         .and_then(|epk| epk.get("crv"))
         .and_then(Value::as_str);
@@ -198,23 +177,24 @@ fn check_headers(
     }
     kids.sort_unstable();
     let apv = URL_SAFE_NO_PAD.encode(Sha256::digest(kids.join(".")));
-    if text("apv")? != Some(&apv) {
+    if header.text("apv")? != Some(&apv) {
         return Err(DidcommError::malformed(
             part,
             "`apv` is not the digest of the recipients",
         ));
     }
-    match text("alg")?.unwrap_or_default() {
+    match header.text("alg")?.unwrap_or_default() {
         ALG_ANONCRYPT => {
-            let other = other.map(|encryption| (header.clone(), encryption));
+            let other = other.map(|encryption| (header.members.clone(), encryption));
             Ok((None, other))
         }
         // ECDH-1PU wants an encryption that commits to its key, which these do not.
         ALG_AUTHCRYPT if other.is_some() => Err(DidcommError::unsupported("enc", enc)),
         ALG_AUTHCRYPT => {
-            let skid = text("skid")?
+            let skid = header
+                .text("skid")?
                 .ok_or_else(|| DidcommError::malformed(part, "authcrypt without `skid`"))?;
-            if text("apu")? != Some(&URL_SAFE_NO_PAD.encode(skid)) {
+            if header.text("apu")? != Some(&URL_SAFE_NO_PAD.encode(skid)) {
                 return Err(DidcommError::malformed(
                     part,
                     "`apu` does not encode `skid`",

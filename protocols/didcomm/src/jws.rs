@@ -4,9 +4,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use multibase::Base;
 use pagi_messages::{Did, SigningIdentity};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::{SIGNED, error::DidcommError, same_media_type};
+use crate::{SIGNED, error::DidcommError, header::Header};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,36 +83,14 @@ pub(crate) fn open(
             "there must be exactly one signature",
         ));
     };
-    let protected = URL_SAFE_NO_PAD
-        .decode(&entry.protected)
-        .map_err(|error| DidcommError::malformed(part, error))?;
-    let header: Map<String, Value> =
-        serde_json::from_slice(&protected).map_err(|error| DidcommError::malformed(part, error))?;
-    let text = |name: &'static str| match header.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(_) => Err(DidcommError::malformed(
-            part,
-            format!("`{name}` is not a text"),
-        )),
-    };
     // RFC 7515 section 4.1.11, and RFC 7797 for `b64`.
-    for refused in ["crit", "b64"] {
-        if let Some(value) = header.get(refused) {
-            return Err(DidcommError::unsupported(refused, value));
-        }
-    }
-    if let Some(typ) = text("typ")?
-        && !same_media_type(typ, SIGNED)
-    {
-        return Err(DidcommError::unsupported("typ", typ));
-    }
-    match text("alg")?.unwrap_or_default() {
+    let header = Header::open(part, &entry.protected, ["crit", "b64"], SIGNED)?;
+    match header.text("alg")?.unwrap_or_default() {
         "EdDSA" | "Ed25519" => {}
         other => return Err(DidcommError::unsupported("alg", other)),
     }
     let outside = entry.header.as_ref().map(|header| header.kid.as_str());
-    let kid = match (text("kid")?, outside) {
+    let kid = match (header.text("kid")?, outside) {
         (Some(inside), Some(outside)) if inside != outside => {
             return Err(DidcommError::malformed(part, "its two key ids differ"));
         }
@@ -140,6 +117,8 @@ pub(crate) fn open(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

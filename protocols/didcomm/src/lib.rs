@@ -17,6 +17,7 @@
 
 pub mod envelope;
 pub mod error;
+mod header;
 mod jwe;
 mod jws;
 pub mod message;

@@ -38,9 +38,7 @@ pub async fn fetch(
     providers: &[String],
     time: Duration,
 ) -> Result<Vec<u8>, SwarmError> {
-    if swarm.has_block(cid).await? {
-        return swarm.get_block(cid, &[], time).await;
-    }
+    // Bitswap looks here first, and then needs no head start.
     let over_bitswap = swarm.get_block(cid, providers, time);
     let by_request = async {
         tokio::time::sleep(HEAD_START).await;

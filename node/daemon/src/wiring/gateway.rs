@@ -1,6 +1,6 @@
 //! The tool gateway: the plugin host behind grants, egress rules and the store.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
 use pagi_api::{
@@ -117,11 +117,17 @@ impl Gateway {
         loaded.chain(failed).collect()
     }
 
-    fn grant(&self, spec: &ToolSpec, twin_id: Option<&str>) -> Result<Grant, StoreError> {
-        let grants = match twin_id {
-            Some(twin_id) => self.store.grants(twin_id)?,
-            None => Default::default(),
-        };
+    /// What was said of each tool for a twin; of none for the node's user.
+    fn grants(&self, twin_id: Option<&str>) -> Result<BTreeMap<String, bool>, StoreError> {
+        twin_id.map_or_else(|| Ok(BTreeMap::new()), |twin_id| self.store.grants(twin_id))
+    }
+
+    fn grant(
+        &self,
+        spec: &ToolSpec,
+        twin_id: Option<&str>,
+        grants: &BTreeMap<String, bool>,
+    ) -> Grant {
         let facts = ToolFacts {
             name: &spec.name,
             native: spec.source == ToolSource::Native,
@@ -129,7 +135,7 @@ impl Gateway {
             owner_twin: spec.owner_twin.as_deref(),
             default_allowed: !matches!(spec.source, ToolSource::Plugin { .. }),
         };
-        Ok(decide(&facts, twin_id, &grants, self.grant_all_plugins))
+        decide(&facts, twin_id, grants, self.grant_all_plugins)
     }
 
     /// Registers a tool durably.
@@ -201,6 +207,8 @@ impl Gateway {
         if let Some(twin_id) = twin_id {
             self.require_twin(twin_id)?;
         }
+        let internal = |error: StoreError| ApiError::Internal(error.to_string());
+        let grants = self.grants(twin_id).map_err(internal)?;
         let mut tools = Vec::new();
         for spec in self.host.list() {
             let allowed = match twin_id {
@@ -209,12 +217,7 @@ impl Gateway {
                 Some(twin_id) if spec.owner_twin.as_deref().is_some_and(|own| own != twin_id) => {
                     continue;
                 }
-                Some(_) => {
-                    let grant = self
-                        .grant(&spec, twin_id)
-                        .map_err(|error| ApiError::Internal(error.to_string()))?;
-                    Some(grant.is_allowed())
-                }
+                Some(_) => Some(self.grant(&spec, twin_id, &grants).is_allowed()),
             };
             tools.push(view(spec, allowed));
         }
@@ -245,9 +248,10 @@ impl Gateway {
             .write(batch)
             .await
             .map_err(|error| ApiError::Internal(error.to_string()))?;
-        let grant = self
-            .grant(&spec, Some(twin_id))
+        let grants = self
+            .grants(Some(twin_id))
             .map_err(|error| ApiError::Internal(error.to_string()))?;
+        let grant = self.grant(&spec, Some(twin_id), &grants);
         Ok(view(spec, Some(grant.is_allowed())))
     }
 
@@ -266,10 +270,10 @@ impl Gateway {
             .host
             .get(name)
             .ok_or_else(|| ToolError::Unknown { name: clip(name) })?;
-        let grant = self
-            .grant(&spec, twin_id)
+        let grants = self
+            .grants(twin_id)
             .map_err(|error| ToolError::failed(error.to_string()))?;
-        if let Grant::Denied { why } = grant {
+        if let Grant::Denied { why } = self.grant(&spec, twin_id, &grants) {
             return Err(ToolError::Denied { reason: why });
         }
         if spec.plugin_url.starts_with("http") {
@@ -298,13 +302,13 @@ impl Gateway {
 impl Tools for Gateway {
     async fn catalog(&self, twin_id: &str) -> Vec<ToolInfo> {
         let twin_id = (!twin_id.is_empty()).then_some(twin_id);
+        let Ok(grants) = self.grants(twin_id) else {
+            return Vec::new();
+        };
         self.host
             .list()
             .into_iter()
-            .filter(|spec| {
-                self.grant(spec, twin_id)
-                    .is_ok_and(|grant| grant.is_allowed())
-            })
+            .filter(|spec| self.grant(spec, twin_id, &grants).is_allowed())
             .map(|spec| ToolInfo {
                 name: spec.name,
                 description: spec.description,

@@ -89,25 +89,18 @@ fn check(goal: &str, condition: &Condition, calls: &[Call]) -> Option<Judged> {
     let (hits, rest): (Vec<&Figure>, Vec<&Figure>) = figures
         .iter()
         .partition(|figure| condition.holds(figure.value));
-    let list = |figures: &[&Figure]| {
-        figures
-            .iter()
-            .map(|figure| figure.words())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
     let output = match (hits.is_empty(), rest.is_empty()) {
         (true, _) => format!(
             "Nothing is {}. Measured: {}.",
             condition.words(),
-            list(&rest)
+            list(rest)
         ),
-        (false, true) => format!("{}: {}.", capital(&condition.words()), list(&hits)),
+        (false, true) => format!("{}: {}.", capital(&condition.words()), list(hits)),
         (false, false) => format!(
             "{}: {}. The rest: {}.",
             capital(&condition.words()),
-            list(&hits),
-            list(&rest)
+            list(hits),
+            list(rest)
         ),
     };
     Some(Judged {
@@ -115,6 +108,12 @@ fn check(goal: &str, condition: &Condition, calls: &[Call]) -> Option<Judged> {
         output,
         contributed,
     })
+}
+
+/// Figures in words.
+fn list<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> String {
+    let words: Vec<String> = figures.into_iter().map(Figure::words).collect();
+    words.join(", ")
 }
 
 /// A goal that names so many figures of a result is answered with them alone.
@@ -132,13 +131,7 @@ fn asked_for(goal: &str, result: &Value) -> Option<String> {
     let all = figures(result);
     let named = named(&all, goal);
     let some = !named.is_empty() && named.len() <= MOST_NAMED && named.len() < all.len();
-    some.then(|| {
-        named
-            .iter()
-            .map(Figure::words)
-            .collect::<Vec<_>>()
-            .join(", ")
-    })
+    some.then(|| list(&named))
 }
 
 fn describe(goal: &str, calls: &[Call]) -> Judged {

@@ -91,6 +91,7 @@ pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
     let condition = Condition::parse(goal);
     // Quoted texts, addresses and the like are the matter of a goal, not its kind.
     let query = term_set(&without_literals(goal));
+    let vocabulary = vocabulary(knowledge);
     let mut drafted = Drafted {
         plan: Plan {
             goal: goal.to_owned(),
@@ -103,7 +104,7 @@ pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
         answers: Vec::new(),
         condition,
     };
-    if let Some((known, similarity)) = best_case(goal, &query, knowledge, &slots) {
+    if let Some((known, similarity)) = best_case(goal, &query, knowledge, &vocabulary, &slots) {
         drafted.plan.case = Some(known.case.id.clone());
         for step in &known.case.steps {
             let Ok(parameters) = fill(step, &slots) else {
@@ -119,7 +120,7 @@ pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
         }
         return drafted;
     }
-    explore(goal, &query, &slots, knowledge, &mut drafted);
+    explore(goal, &query, &slots, knowledge, &vocabulary, &mut drafted);
     drafted
 }
 
@@ -156,18 +157,19 @@ fn similarity(query: &BTreeSet<String>, case: &Case, known: &BTreeSet<String>) -
     }
 }
 
+/// The words of the tools' names and descriptions.
+#[must_use]
+pub fn tool_words(tools: &[ToolInfo]) -> BTreeSet<String> {
+    let of = |tool: &ToolInfo| [terms(&tool.name), terms(&tool.description)].concat();
+    tools.iter().flat_map(of).collect()
+}
+
 /// Every word of the cases and tools.
 fn vocabulary(knowledge: &Knowledge<'_>) -> BTreeSet<String> {
-    let cases = knowledge
-        .cases
-        .iter()
-        .flat_map(|known| known.case.terms.iter().cloned());
-    let tools = knowledge.tools.iter().flat_map(|tool| {
-        terms(&tool.name)
-            .into_iter()
-            .chain(terms(&tool.description))
-    });
-    cases.chain(tools).collect()
+    let cases = knowledge.cases.iter();
+    let mut words = tool_words(knowledge.tools);
+    words.extend(cases.flat_map(|known| known.case.terms.iter().cloned()));
+    words
 }
 
 /// Whether `goal` asks rather than tells; "could you …" tells.
@@ -187,9 +189,9 @@ fn best_case<'a>(
     goal: &str,
     query: &BTreeSet<String>,
     knowledge: &Knowledge<'a>,
+    vocabulary: &BTreeSet<String>,
     slots: &Slots,
 ) -> Option<(&'a KnownCase, f64)> {
-    let vocabulary = vocabulary(knowledge);
     // A lesson comes from strangers: it may make a twin read on its own, but never act, and never
     // hand the goal's own words to anything that was not asked for by name.
     let may_run = |step: &CaseStep| {
@@ -211,7 +213,7 @@ fn best_case<'a>(
         .cases
         .iter()
         .filter(usable)
-        .map(|known| (known, similarity(query, &known.case, &vocabulary)))
+        .map(|known| (known, similarity(query, &known.case, vocabulary)))
         .filter(|(_, similarity)| *similarity >= FOLLOW)
         .max_by(|a, b| {
             let net = |known: &KnownCase| known.helpful as i64 - known.harmful as i64;
@@ -226,11 +228,13 @@ fn explore(
     query: &BTreeSet<String>,
     slots: &Slots,
     knowledge: &Knowledge<'_>,
+    vocabulary: &BTreeSet<String>,
     drafted: &mut Drafted,
 ) {
-    let ranked = rank(goal, query, slots, knowledge);
     let asks = is_question(goal);
-    let verbs: BTreeSet<String> = terms(goal).into_iter().collect();
+    let verbs = terms(goal);
+    let order = verbs.first().filter(|_| !asks);
+    let ranked = rank(order, query, slots, knowledge, vocabulary);
     let mut chosen: Vec<(CaseStep, Value, f64)> = Vec::new();
     let best = ranked.first().map(|(_, score)| *score).unwrap_or(0.0);
     for (tool, score) in ranked {
@@ -318,17 +322,15 @@ fn first_word(name: &str) -> String {
     terms(name).into_iter().next().unwrap_or_default()
 }
 
-/// Tools that fit, best first, with learned words and track record weighed in.
+/// Tools that fit, best first, with learned words and track record weighed in. `order` is the word
+/// that a goal which tells rather than asks begins with.
 fn rank<'a>(
-    goal: &str,
+    order: Option<&String>,
     query: &BTreeSet<String>,
     slots: &Slots,
     knowledge: &Knowledge<'a>,
+    vocabulary: &BTreeSet<String>,
 ) -> Vec<(&'a ToolInfo, f64)> {
-    let vocabulary = vocabulary(knowledge);
-    let order = (!is_question(goal))
-        .then(|| terms(goal).into_iter().next())
-        .flatten();
     let learned: Vec<String> = knowledge
         .tools
         .iter()
@@ -338,7 +340,7 @@ fn rank<'a>(
                 .iter()
                 .filter(|known| known.helpful >= known.harmful)
                 .filter(|known| known.case.steps.iter().any(|step| step.tool == tool.name))
-                .filter(|known| similarity(query, &known.case, &vocabulary) >= SUGGEST)
+                .filter(|known| similarity(query, &known.case, vocabulary) >= SUGGEST)
                 .map(|known| known.case.terms.join(" "))
                 .collect::<Vec<_>>()
                 .join(" ")
@@ -370,7 +372,7 @@ fn rank<'a>(
                 coverage += COVERAGE;
             }
             // So does an order that begins with the tool's own verb.
-            if order.as_deref() == Some(first_word(&tool.name).as_str()) {
+            if order == Some(&first_word(&tool.name)) {
                 score += 2.0;
                 coverage += COVERAGE;
             }

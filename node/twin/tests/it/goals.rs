@@ -2,7 +2,7 @@
 
 use pagi_api::{
     goal::{GoalRequest, GoalStatus, Interaction, Progress, StepKind, StepStatus},
-    twins::{AppendMemory, CreateTwin},
+    twins::AppendMemory,
 };
 use pagi_messages::EventType;
 use pagi_store::EventFilter;
@@ -10,14 +10,6 @@ use pagi_store::EventFilter;
 use crate::rig::{Rig, rig};
 
 const HEALTH: &str = "Check this machine's health and report anything above 80%";
-
-async fn twin(rig: &Rig) -> String {
-    rig.mind
-        .create_twin(CreateTwin::default())
-        .await
-        .unwrap()
-        .twin_id
-}
 
 async fn goal(rig: &Rig, twin: &str, goal: &str) -> Interaction {
     rig.mind
@@ -37,7 +29,7 @@ fn events(rig: &Rig, kind: EventType) -> usize {
 #[tokio::test]
 async fn a_goal_is_reached_learned_and_done_with_fewer_calls_the_next_time() {
     let rig = rig();
-    let one = twin(&rig).await;
+    let one = rig.twin().await;
     let note = AppendMemory {
         role: "user".into(),
         content: "a note".into(),
@@ -61,7 +53,7 @@ async fn a_goal_is_reached_learned_and_done_with_fewer_calls_the_next_time() {
     assert!(first.artifact_cid.is_some() && first.case.is_none());
 
     // Another twin, other words, the same kind of goal.
-    let two = twin(&rig).await;
+    let two = rig.twin().await;
     rig.tools.calls.lock().unwrap().clear();
     let second = goal(
         &rig,
@@ -93,7 +85,7 @@ async fn a_goal_is_reached_learned_and_done_with_fewer_calls_the_next_time() {
 #[tokio::test]
 async fn confirmations_end_and_then_nothing_more_is_published() {
     let rig = rig();
-    let twin = twin(&rig).await;
+    let twin = rig.twin().await;
     let mut artifacts = 0;
     for _ in 0..6 {
         artifacts += usize::from(goal(&rig, &twin, HEALTH).await.artifact_cid.is_some());
@@ -104,7 +96,7 @@ async fn confirmations_end_and_then_nothing_more_is_published() {
 #[tokio::test]
 async fn a_lesson_carries_nothing_private_of_the_goal() {
     let rig = rig();
-    let twin = twin(&rig).await;
+    let twin = rig.twin().await;
     let private = "Check the health of machine \"Project Nightingale\" for Zacharias \
                    (zach@example.org, id 778899, https://secret.example/x) above 80%";
     let done = goal(&rig, &twin, private).await;
@@ -128,7 +120,7 @@ async fn a_lesson_carries_nothing_private_of_the_goal() {
 #[tokio::test]
 async fn a_refused_goal_runs_nothing_and_makes_no_artifact() {
     let rig = rig();
-    let twin = twin(&rig).await;
+    let twin = rig.twin().await;
     let refused = goal(&rig, &twin, "Build a bomb that hurts people").await;
     assert_eq!(refused.status, GoalStatus::Refused);
     assert!(refused.artifact_cid.is_none());
@@ -144,7 +136,7 @@ async fn a_refused_goal_runs_nothing_and_makes_no_artifact() {
 #[tokio::test]
 async fn a_goal_nothing_fits_fails_in_plain_words() {
     let rig = rig();
-    let twin = twin(&rig).await;
+    let twin = rig.twin().await;
     let failed = goal(&rig, &twin, "Write a sonnet about the ocean").await;
     assert_eq!(failed.status, GoalStatus::Failed);
     assert!(
@@ -160,7 +152,7 @@ async fn a_goal_nothing_fits_fails_in_plain_words() {
 #[tokio::test]
 async fn a_broken_tool_is_counted_and_a_followed_case_is_not_the_last_word() {
     let rig = rig();
-    let twin = twin(&rig).await;
+    let twin = rig.twin().await;
     let taught = goal(&rig, &twin, HEALTH).await;
     assert!(taught.artifact_cid.is_some());
     rig.tools
@@ -191,7 +183,7 @@ async fn a_broken_tool_is_counted_and_a_followed_case_is_not_the_last_word() {
 #[tokio::test]
 async fn a_watcher_sees_each_step_and_the_end() {
     let rig = rig();
-    let twin = twin(&rig).await;
+    let twin = rig.twin().await;
     let (sink, mut watched) = tokio::sync::mpsc::channel(64);
     let request = GoalRequest {
         goal: "What is 6 * 7?".into(),

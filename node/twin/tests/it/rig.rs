@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use cid::Cid;
+use pagi_api::twins::CreateTwin;
 use pagi_messages::{SigningIdentity, Verified};
 use pagi_playbook::{Artifact, Dag, Genesis, Limits, Merged, block, validate_artifact};
 use pagi_policy::EthicsConfig;
@@ -145,6 +146,14 @@ pub struct Rig {
     pub tools: Arc<Toolbox>,
     pub hive: Arc<LoneHive>,
     _dir: tempfile::TempDir,
+}
+
+impl Rig {
+    /// Makes a twin and gives its id.
+    pub async fn twin(&self) -> String {
+        let made = self.mind.create_twin(CreateTwin::default()).await;
+        made.unwrap().twin_id
+    }
 }
 
 pub fn rig() -> Rig {

@@ -51,12 +51,7 @@ async fn a_twin_has_a_did_of_its_own_and_its_state_can_be_patched_by_many() {
 #[tokio::test]
 async fn memory_is_kept_in_order_and_bad_entries_are_refused() {
     let rig = rig();
-    let twin = rig
-        .mind
-        .create_twin(CreateTwin::default())
-        .await
-        .unwrap()
-        .twin_id;
+    let twin = rig.twin().await;
     let entry = |role: &str, content: &str| AppendMemory {
         role: role.into(),
         content: content.into(),
@@ -101,12 +96,7 @@ async fn memory_is_kept_in_order_and_bad_entries_are_refused() {
 #[tokio::test]
 async fn a_context_holds_goal_tools_and_fitting_memory_and_mood_weighs_in() {
     let rig = rig();
-    let twin = rig
-        .mind
-        .create_twin(CreateTwin::default())
-        .await
-        .unwrap()
-        .twin_id;
+    let twin = rig.twin().await;
     for content in [
         "the disk test worked great",
         "the disk test failed with an error",
@@ -156,12 +146,7 @@ async fn a_context_holds_goal_tools_and_fitting_memory_and_mood_weighs_in() {
 #[tokio::test]
 async fn the_planner_answers_inference_with_what_the_context_says() {
     let rig = rig();
-    let twin = rig
-        .mind
-        .create_twin(CreateTwin::default())
-        .await
-        .unwrap()
-        .twin_id;
+    let twin = rig.twin().await;
     let request = InferRequest {
         twin_id: twin,
         input: "What is the boiling point of water?".into(),
@@ -180,12 +165,7 @@ async fn the_planner_answers_inference_with_what_the_context_says() {
 #[tokio::test]
 async fn acts_stay_within_what_is_allowed_and_each_is_audited() {
     let rig = rig();
-    let twin = rig
-        .mind
-        .create_twin(CreateTwin::default())
-        .await
-        .unwrap()
-        .twin_id;
+    let twin = rig.twin().await;
     let act = |action: &str, parameters| ActRequest {
         twin_id: twin.clone(),
         action: action.into(),
