@@ -45,6 +45,9 @@ pub enum ApiError {
     /// The body is larger than the limit. 413.
     #[error("{0}")]
     TooLarge(String),
+    /// The caller asks too much at once. 429.
+    #[error("{0}")]
+    TooMany(String),
     /// Another service (a tool's server, a model, a peer) failed. 502.
     #[error("{0}")]
     Upstream(String),
@@ -80,6 +83,7 @@ impl ApiError {
             Self::Conflict(_) => 409,
             Self::TooLarge(_) => 413,
             Self::Invalid { .. } => 422,
+            Self::TooMany(_) => 429,
             Self::Internal(_) => 500,
             Self::Upstream(_) => 502,
             Self::Unavailable(_) => 503,
@@ -97,6 +101,7 @@ impl ApiError {
             Self::NotFound { .. } => "not-found",
             Self::Conflict(_) => "conflict",
             Self::TooLarge(_) => "too-large",
+            Self::TooMany(_) => "too-many",
             Self::Invalid { .. } => "invalid",
             Self::Internal(_) => "internal",
             Self::Upstream(_) => "upstream",
@@ -113,6 +118,7 @@ impl ApiError {
             Self::NotFound { .. } => "Not found",
             Self::Conflict(_) => "Conflict with the current state",
             Self::TooLarge(_) => "The body is too large",
+            Self::TooMany(_) => "Too many requests",
             Self::Invalid { .. } => "The request is not valid",
             Self::Internal(_) => "The node failed",
             Self::Upstream(_) => "A service the node called failed",

@@ -6,6 +6,7 @@
 
 mod error;
 pub mod goal;
+pub mod messages;
 mod node;
 pub mod swarm;
 pub mod tools;

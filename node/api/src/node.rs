@@ -6,7 +6,7 @@ use pagi_messages::{Event, EventType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{error::ApiError, goal::*, swarm::*, tools::*, twins::*};
+use crate::{error::ApiError, goal::*, messages::*, swarm::*, tools::*, twins::*};
 
 /// `POST /publish`: an event of the user's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -121,6 +121,28 @@ pub trait Node: Send + Sync + 'static {
     async fn execute_tool(&self, name: &str, request: ExecuteTool) -> Result<ToolResult, ApiError>;
     /// Plugins found, loaded or not.
     async fn plugins(&self) -> Result<Vec<Plugin>, ApiError>;
+    /// Copies a plugin's folder into the node and loads it.
+    async fn install_plugin(&self, request: InstallPlugin) -> Result<Plugin, ApiError>;
+    /// Takes an installed plugin, its tools and what was granted of them away.
+    async fn remove_plugin(&self, name: &str) -> Result<Plugin, ApiError>;
+
+    /// Sends a private message as a twin.
+    async fn send_message(
+        &self,
+        twin_id: &str,
+        request: SendMessage,
+    ) -> Result<SentMessage, ApiError>;
+    /// Takes a packed message in for a twin of this node.
+    async fn receive_message(&self, packed: &str) -> Result<MessageReceipt, ApiError>;
+    /// The newest messages a twin received, oldest first; only unread ones with `unread`.
+    async fn messages(
+        &self,
+        twin_id: &str,
+        unread: bool,
+        limit: usize,
+    ) -> Result<Vec<ReceivedMessage>, ApiError>;
+    /// Marks messages as read.
+    async fn mark_read(&self, twin_id: &str, request: MarkRead) -> Result<MarkedRead, ApiError>;
 
     /// Logs an event of the user's own.
     async fn publish(&self, request: PublishEvent) -> Result<LoggedEvent, ApiError>;
@@ -150,6 +172,13 @@ pub trait Node: Send + Sync + 'static {
     async fn playbook_log(&self, limit: usize) -> Result<Vec<RevisionView>, ApiError>;
     /// Replays its history.
     async fn verify_playbook(&self) -> Result<PlaybookCheck, ApiError>;
+    /// What differs between two revisions; without `to` up to the head, without `from` from the one
+    /// before `to`.
+    async fn playbook_diff(
+        &self,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<PlaybookDiff, ApiError>;
     /// Refinement artifacts, newest first.
     async fn artifacts(&self, limit: usize) -> Result<Vec<ArtifactView>, ApiError>;
     /// One artifact.

@@ -138,6 +138,32 @@ pub struct PlaybookCheck {
     pub problem: Option<String>,
 }
 
+/// `GET /playbook/diff`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PlaybookDiff {
+    /// The earlier revision, or the genesis block.
+    pub from: String,
+    /// The later one.
+    pub to: String,
+    /// What differs, settings first.
+    pub changes: Vec<PlaybookChange>,
+}
+
+/// One difference between two revisions of the playbook.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PlaybookChange {
+    /// `setting`, `case`, `bullet` or `tool`.
+    pub kind: String,
+    /// The setting's path, the id of a case or bullet, the tool's name.
+    pub name: String,
+    /// How it was; absent where it is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// How it is; absent where it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
 /// A refinement artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ArtifactView {

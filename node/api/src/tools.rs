@@ -87,6 +87,13 @@ pub struct ToolResult {
     pub duration_ms: u64,
 }
 
+/// `POST /plugins`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct InstallPlugin {
+    /// The plugin's folder on the node's machine, absolute. It is copied.
+    pub path: String,
+}
+
 /// A plugin found by scanning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Plugin {
@@ -100,6 +107,9 @@ pub struct Plugin {
     pub tools: Vec<String>,
     /// Its folder.
     pub path: String,
+    /// Whether it was installed with `POST /plugins`, and so can be removed.
+    #[serde(default)]
+    pub installed: bool,
     /// Why it was not loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

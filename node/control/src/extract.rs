@@ -90,6 +90,20 @@ impl FromRequest<Api> for AnyJson {
     }
 }
 
+/// Any JSON, as its text.
+pub(crate) struct JsonText(pub(crate) String);
+
+impl FromRequest<Api> for JsonText {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Failure> {
+        let bytes = json_body(request, api).await?;
+        String::from_utf8(bytes.into())
+            .map(Self)
+            .map_err(|_| ApiError::Malformed("the body is not UTF-8 text".into()).into())
+    }
+}
+
 /// The body, checked to be called JSON unless it is empty.
 async fn json_body(request: Request, api: &Api) -> Result<Bytes, Failure> {
     let (parts, body) = request.into_parts();

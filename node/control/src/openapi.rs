@@ -16,7 +16,7 @@ are refused. Bodies are JSON objects with `Content-Type: application/json`; fiel
 are ignored. Errors are problem documents (RFC 9457): 400 when the request cannot be read, 401 \
 without a valid token, 403 when it is not allowed, 404 and 405 when there is no such thing or method, \
 409 when the state rules it out, 413 when the body is too large, 415 when it is not JSON, 422 when it \
-has the wrong shape (`violations` says where), 5xx when the node or what it calls fails.";
+has the wrong shape (`violations` says where), 429 when there are too many, 5xx when the node or what it calls fails.";
 
 /// The document: an OpenAPI 3.1 object with every route that the router serves.
 #[must_use]
@@ -104,12 +104,16 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     });
     if let Some(takes) = &route.takes {
         let example: Value = serde_json::from_str(takes.example).unwrap_or_default();
-        operation["requestBody"] = json!({
-            "required": takes.required,
-            "content": {
-                "application/json": { "schema": (takes.schema)(generator), "example": example },
-            },
-        });
+        let schema = (takes.schema)(generator);
+        let content: Map<String, Value> = takes
+            .media_types
+            .iter()
+            .map(|media| {
+                let body = json!({ "schema": schema, "example": example });
+                ((*media).to_owned(), body)
+            })
+            .collect();
+        operation["requestBody"] = json!({ "required": takes.required, "content": content });
     }
     if route.open {
         operation["security"] = json!([]);
@@ -138,6 +142,7 @@ fn path_parameters(path: &str) -> Vec<Value> {
             let description = match name {
                 "twin_id" => "The twin's id.",
                 "tool_name" => "The tool's name.",
+                "plugin_name" => "The plugin's name.",
                 "cid" => "A CID.",
                 _ => "",
             };
@@ -184,7 +189,8 @@ fn curl(route: &Route) -> String {
             command.push_str(&format!(" -X {}", route.method));
         }
         command.push_str(&format!(
-            " -H 'Content-Type: application/json' -d '{}'",
+            " -H 'Content-Type: {}' -d '{}'",
+            takes.media_types.first().unwrap_or(&"application/json"),
             takes.example
         ));
     } else if route.method != axum::http::Method::GET {
@@ -210,6 +216,7 @@ fn placeholder(segment: &str) -> String {
         .and_then(|rest| rest.strip_suffix('}'))
     {
         Some("tool_name") => "calculator".into(),
+        Some("plugin_name") => "text_stats".into(),
         Some(name) => name.to_ascii_uppercase(),
         None => segment.into(),
     }

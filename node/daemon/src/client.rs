@@ -142,6 +142,14 @@ impl Client {
             .await
     }
 
+    /// `DELETE path`.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        self.call(Method::DELETE, path, None).await
+    }
+
     /// `POST path` with `body`, answered by a stream of events.
     ///
     /// # Errors

@@ -140,7 +140,7 @@ pub enum Fallback {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PluginsSection {
-    /// A folder of plugin folders; without one nothing is scanned.
+    /// A folder of plugin folders, beside the installed ones; without one those alone are loaded.
     pub dir: String,
     /// Scan it at start.
     pub auto_discover: bool,

@@ -7,16 +7,24 @@ use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 use crate::{
     batch::{BatchOutcome, Prepared, PreparedOp, StoredArtifact},
     error::StoreError,
+    messages,
     model::StoreLimits,
-    tables::{ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, BySeq, EVENTS, GRANTS, MEMORY, TOOLS},
+    tables::{
+        ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, BySeq, EVENTS, GRANTS, INBOX, MEMORY, OUTBOX, TOOLS,
+        Table,
+    },
 };
 
 /// Applies every operation of `batch` to `txn`, in order. After an error the transaction is to be
 /// aborted: part of the batch may be in it.
-pub(crate) fn apply(txn: &WriteTransaction, batch: &Prepared) -> Result<BatchOutcome, StoreError> {
+pub(crate) fn apply(
+    txn: &WriteTransaction,
+    batch: &Prepared,
+    limits: StoreLimits,
+) -> Result<BatchOutcome, StoreError> {
     let mut outcome = BatchOutcome::default();
     for op in &batch.ops {
-        apply_op(txn, op, &mut outcome)?;
+        apply_op(txn, op, limits, &mut outcome)?;
     }
     Ok(outcome)
 }
@@ -24,6 +32,7 @@ pub(crate) fn apply(txn: &WriteTransaction, batch: &Prepared) -> Result<BatchOut
 fn apply_op(
     txn: &WriteTransaction,
     op: &PreparedOp,
+    limits: StoreLimits,
     outcome: &mut BatchOutcome,
 ) -> Result<(), StoreError> {
     match op {
@@ -48,6 +57,25 @@ fn apply_op(
             let key = (twin_id.as_str(), tool.as_str());
             txn.open_table(GRANTS.definition())?
                 .insert(key, bytes.as_slice())?;
+        }
+        PreparedOp::Revoke(tool) => {
+            txn.open_table(GRANTS.definition())?
+                .retain(|(_, granted), _| granted != tool)?;
+        }
+        PreparedOp::Receive {
+            message,
+            bytes,
+            until_s,
+            now_s,
+        } => outcome
+            .messages
+            .push(messages::receive(txn, message, bytes, *until_s, *now_s)?),
+        PreparedOp::ReadMessages { twin_id, seqs } => {
+            outcome.read += messages::mark_read(txn, twin_id, seqs)?;
+        }
+        PreparedOp::Outgoing { key, bytes } => messages::put_outgoing(txn, key, bytes, limits)?,
+        PreparedOp::OutgoingDone(key) => {
+            txn.open_table(OUTBOX.definition())?.remove(key.as_str())?;
         }
         PreparedOp::Memory { entry, bytes } => {
             let twin_id = entry.twin_id.as_str();
@@ -105,7 +133,7 @@ fn next(last: Option<u64>) -> Option<u64> {
     last.unwrap_or(0).checked_add(1)
 }
 
-/// The sequence number of the twin's newest memory.
+/// The sequence number of a twin's newest record in a table of twins' records.
 pub(crate) fn last_of_twin(
     table: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
     twin_id: &str,
@@ -117,7 +145,7 @@ pub(crate) fn last_of_twin(
     Ok(newest.map(|(key, _)| key.value().1))
 }
 
-/// The sequence number of the twin's oldest memory.
+/// The sequence number of its oldest.
 pub(crate) fn first_of_twin(
     table: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
     twin_id: &str,
@@ -136,6 +164,7 @@ pub(crate) fn trim<'a>(
     limits: StoreLimits,
 ) -> Result<(), StoreError> {
     let (mut events, mut audit, mut twins) = (false, false, BTreeSet::new());
+    let mut inboxes = BTreeSet::new();
     for op in batches.flat_map(|batch| &batch.ops) {
         match op {
             PreparedOp::Event { .. } => events = true,
@@ -143,8 +172,17 @@ pub(crate) fn trim<'a>(
             PreparedOp::Memory { entry, .. } => {
                 twins.insert(entry.twin_id.as_str());
             }
+            PreparedOp::Receive { message, .. } => {
+                inboxes.insert(message.twin_id.as_str());
+            }
             _ => {}
         }
+    }
+    if !inboxes.is_empty() {
+        messages::trim_seen(txn, limits.max_messages_remembered)?;
+    }
+    for twin_id in inboxes {
+        trim_of_twin(txn, INBOX, twin_id, limits.max_messages_per_twin)?;
     }
     if events {
         trim_log(txn, EVENTS, limits.max_events)?;
@@ -153,7 +191,7 @@ pub(crate) fn trim<'a>(
         trim_log(txn, AUDIT, limits.max_audit)?;
     }
     for twin_id in twins {
-        trim_memory(txn, twin_id, limits.max_memories_per_twin)?;
+        trim_of_twin(txn, MEMORY, twin_id, limits.max_memories_per_twin)?;
     }
     Ok(())
 }
@@ -166,8 +204,13 @@ fn trim_log(txn: &WriteTransaction, log: BySeq, max: u64) -> Result<(), StoreErr
     Ok(())
 }
 
-fn trim_memory(txn: &WriteTransaction, twin_id: &str, max: u64) -> Result<(), StoreError> {
-    let mut table = txn.open_table(MEMORY.definition())?;
+fn trim_of_twin(
+    txn: &WriteTransaction,
+    table: Table<(&'static str, u64)>,
+    twin_id: &str,
+    max: u64,
+) -> Result<(), StoreError> {
+    let mut table = txn.open_table(table.definition())?;
     let (Some(first), Some(last)) = (
         first_of_twin(&table, twin_id)?,
         last_of_twin(&table, twin_id)?,

@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use crate::{
     error::StoreError,
+    messages::{self, InboxMessage, OutboxMessage, outbox_key},
     model::{
         ArtifactRecord, AuditRecord, EmotionRecord, MemoryEntry, Role, ToolRecord, TwinRecord,
     },
     tables::{
         ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, ByName, EMOTION, EVENTS, GRANTS, HEADS, MEMORY, NODE,
-        PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
+        OUTBOX, PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
     },
 };
 
@@ -34,6 +35,10 @@ pub struct BatchOutcome {
     pub audits: Vec<u64>,
     /// The tools that were there to be removed.
     pub removed_tools: Vec<String>,
+    /// The received messages, in the order they were added.
+    pub messages: Vec<InboxMessage>,
+    /// How many messages of [`Batch::read_messages`] were there.
+    pub read: usize,
     /// The artifacts of [`Batch::known_artifact_status`] that this node does not hold.
     pub unknown_artifacts: Vec<String>,
 }
@@ -53,6 +58,18 @@ enum Op {
         tool: String,
         allowed: bool,
     },
+    Revoke(String),
+    Receive {
+        message: InboxMessage,
+        until_s: u64,
+        now_s: u64,
+    },
+    ReadMessages {
+        twin_id: String,
+        seqs: Vec<u64>,
+    },
+    Outgoing(OutboxMessage),
+    OutgoingDone(String),
     Event(Event),
     Audit(AuditRecord),
     Artifact(ArtifactRecord),
@@ -138,6 +155,42 @@ impl Batch {
             tool: tool.into(),
             allowed,
         })
+    }
+
+    /// Forgets everything that was said of who may call a tool.
+    pub fn revoke(self, tool: impl Into<String>) -> Self {
+        self.with(Op::Revoke(tool.into()))
+    }
+
+    /// Puts a message into its twin's inbox, under a number of the store's. `until_s` is when its age
+    /// rules it out, `now_s` is now, both in seconds since 1970. The whole batch fails with
+    /// [`StoreError::Duplicate`] where the twin received this sender's message of this id before,
+    /// and with [`StoreError::Stale`] where that cannot be told any more.
+    pub fn receive(self, message: InboxMessage, until_s: u64, now_s: u64) -> Self {
+        self.with(Op::Receive {
+            message,
+            until_s,
+            now_s,
+        })
+    }
+
+    /// Marks messages of a twin's inbox as read, as far as they are there.
+    pub fn read_messages(self, twin_id: impl Into<String>, seqs: Vec<u64>) -> Self {
+        self.with(Op::ReadMessages {
+            twin_id: twin_id.into(),
+            seqs,
+        })
+    }
+
+    /// Puts a message under way into the outbox, replacing what is known of it. The whole batch fails
+    /// with [`StoreError::Full`] where too many are under way.
+    pub fn outgoing(self, message: OutboxMessage) -> Self {
+        self.with(Op::Outgoing(message))
+    }
+
+    /// Takes a message out of the outbox, if it is there.
+    pub fn outgoing_done(self, twin_id: &str, id: &str) -> Self {
+        self.with(Op::OutgoingDone(outbox_key(twin_id, id)))
     }
 
     /// Appends to the event log.
@@ -263,6 +316,22 @@ pub(crate) enum PreparedOp {
         entry: MemoryEntry,
         bytes: Vec<u8>,
     },
+    Revoke(String),
+    Receive {
+        message: Box<InboxMessage>,
+        bytes: Vec<u8>,
+        until_s: u64,
+        now_s: u64,
+    },
+    ReadMessages {
+        twin_id: String,
+        seqs: Vec<u64>,
+    },
+    Outgoing {
+        key: String,
+        bytes: Vec<u8>,
+    },
+    OutgoingDone(String),
     Event {
         event: Box<Event>,
         bytes: Vec<u8>,
@@ -288,10 +357,16 @@ impl PreparedOp {
             Self::Put { bytes, .. }
             | Self::Grant { bytes, .. }
             | Self::Memory { bytes, .. }
+            | Self::Receive { bytes, .. }
+            | Self::Outgoing { bytes, .. }
             | Self::Event { bytes, .. }
             | Self::Audit { bytes } => bytes.len(),
             Self::Artifact { bytes, block, .. } => bytes.len() + block.len(),
-            Self::RemoveTool(_) | Self::ArtifactStatus { .. } => 0,
+            Self::RemoveTool(_)
+            | Self::Revoke(_)
+            | Self::ReadMessages { .. }
+            | Self::OutgoingDone(_)
+            | Self::ArtifactStatus { .. } => 0,
         }
     }
 }
@@ -357,6 +432,23 @@ impl Op {
                 let bytes = MEMORY.json(&stored)?;
                 Ok(PreparedOp::Memory { entry, bytes })
             }
+            Self::Revoke(tool) => Ok(PreparedOp::Revoke(tool)),
+            Self::Receive {
+                message,
+                until_s,
+                now_s,
+            } => Ok(PreparedOp::Receive {
+                bytes: messages::encode(&message)?,
+                message: Box::new(message),
+                until_s,
+                now_s,
+            }),
+            Self::ReadMessages { twin_id, seqs } => Ok(PreparedOp::ReadMessages { twin_id, seqs }),
+            Self::Outgoing(message) => Ok(PreparedOp::Outgoing {
+                key: message.key(),
+                bytes: OUTBOX.json(&message)?,
+            }),
+            Self::OutgoingDone(key) => Ok(PreparedOp::OutgoingDone(key)),
             Self::Event(event) => {
                 let bytes = EVENTS.json(&event)?;
                 Ok(PreparedOp::Event {

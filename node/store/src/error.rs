@@ -51,6 +51,30 @@ pub enum StoreError {
         /// The missing key.
         key: String,
     },
+    /// The write brings something that was there before and may come once only.
+    #[error("`{key}` was in table `{table}` before")]
+    Duplicate {
+        /// The table.
+        table: &'static str,
+        /// What came again.
+        key: String,
+    },
+    /// The write brings something so old that nobody can tell whether it was there before.
+    #[error("`{key}` is too old to tell whether it was in table `{table}` before")]
+    Stale {
+        /// The table.
+        table: &'static str,
+        /// What came too late.
+        key: String,
+    },
+    /// The table holds as much as it may.
+    #[error("table `{table}` is full: it holds {limit} records")]
+    Full {
+        /// The table.
+        table: &'static str,
+        /// How many records it may hold.
+        limit: u64,
+    },
     /// The record cannot be stored faithfully.
     #[error("a record for table `{table}` cannot be stored: {reason}")]
     Invalid {

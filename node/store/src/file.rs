@@ -44,6 +44,7 @@ pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
     restrict(&path).map_err(|error| StoreError::io(&path, error))?;
     let db = open_database(dir, &path)?;
     tables::check_schema(&db, &path)?;
+    tables::create_missing(&db)?;
     Ok(Opened { db, lock })
 }
 

@@ -6,6 +6,7 @@
 //! of its neighbours with it. Reads are synchronous snapshots: they never wait for the writer.
 //!
 //! - [`model`]: the records;
+//! - [`messages`]: private messages, received and under way, and the memory that refuses replays;
 //! - [`batch`]: several writes as one atomic transaction;
 //! - [`store`]: the handle, opening and closing, and the write methods; `read` has the reads;
 //! - [`tail`]: the event log as an endless, gapless stream;
@@ -17,6 +18,7 @@ mod apply;
 pub mod batch;
 pub mod error;
 mod file;
+pub mod messages;
 pub mod model;
 mod read;
 mod record;
@@ -30,6 +32,7 @@ mod power_loss;
 
 pub use batch::{Batch, BatchOutcome};
 pub use error::StoreError;
+pub use messages::{InboxMessage, OutboxMessage};
 pub use model::{
     ArtifactRecord, AuditRecord, EmotionRecord, EventFilter, LoggedEvent, MemoryEntry, Role,
     StoreLimits, ToolRecord, TwinRecord,

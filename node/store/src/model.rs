@@ -16,6 +16,13 @@ pub struct StoreLimits {
     pub max_audit: u64,
     /// Memory entries kept for each twin.
     pub max_memories_per_twin: u64,
+    /// Received messages kept for each twin.
+    pub max_messages_per_twin: u64,
+    /// Received messages remembered so that they are not accepted again. Beyond it the nearest to
+    /// their end are forgotten, and refused from then on.
+    pub max_messages_remembered: u64,
+    /// Messages that may be under way at a time; further ones are refused.
+    pub max_outbox: u64,
 }
 
 impl Default for StoreLimits {
@@ -24,6 +31,9 @@ impl Default for StoreLimits {
             max_events: 200_000,
             max_audit: 200_000,
             max_memories_per_twin: 100_000,
+            max_messages_per_twin: 2_000,
+            max_messages_remembered: 200_000,
+            max_outbox: 1_000,
         }
     }
 }

@@ -37,6 +37,14 @@ pub(crate) const TOOLS: ByName = Table::new("tools");
 pub(crate) const GRANTS: Table<(&str, &str)> = Table::new("grants");
 pub(crate) const EVENTS: BySeq = Table::new("events");
 pub(crate) const AUDIT: BySeq = Table::new("audit");
+/// Received messages, by twin and sequence number.
+pub(crate) const INBOX: Table<(&str, u64)> = Table::new("inbox");
+/// Received messages that could come again, by what they are known by.
+pub(crate) const INBOX_SEEN: ByName = Table::new("inbox_seen");
+/// The same by when they can no longer come, in seconds since 1970.
+pub(crate) const INBOX_ENDS: Table<(u64, &str)> = Table::new("inbox_ends");
+/// Messages under way, by twin and message.
+pub(crate) const OUTBOX: ByName = Table::new("outbox");
 /// What is known of an artifact, without its bytes.
 pub(crate) const ARTIFACTS: ByName = Table::new("artifacts");
 /// The bytes of an artifact: apart, so that a change of status does not write them again.
@@ -49,6 +57,8 @@ pub(crate) const NODE: ByName = Table::new("node");
 pub(crate) const HEADS: &str = "heads";
 /// Key in [`NODE`]: the multiaddrs of remembered peers.
 pub(crate) const PEERS: &str = "peers";
+/// Key in [`NODE`]: messages that end by then are refused, for they may have been forgotten.
+pub(crate) const INBOX_FLOOR: &str = "inbox_floor";
 
 impl<K> Table<K> {
     const fn new(name: &'static str) -> Self {
@@ -90,6 +100,22 @@ impl<K> Table<K> {
         }
     }
 
+    /// The error for a `key` that was there before.
+    pub(crate) fn duplicate(&self, key: impl Into<String>) -> StoreError {
+        StoreError::Duplicate {
+            table: self.name,
+            key: key.into(),
+        }
+    }
+
+    /// The error for a `key` that may have been there and forgotten.
+    pub(crate) fn stale(&self, key: impl Into<String>) -> StoreError {
+        StoreError::Stale {
+            table: self.name,
+            key: key.into(),
+        }
+    }
+
     /// The error for a record at `key` that makes no sense.
     pub(crate) fn corrupt(&self, key: impl Display, reason: &str) -> StoreError {
         StoreError::Corrupt {
@@ -117,6 +143,28 @@ pub(crate) fn begin_durable(db: &Database) -> Result<WriteTransaction, StoreErro
 /// Makes every table of a new database, empty, so that readers always find them.
 pub(crate) fn create_all(db: &Database) -> Result<(), StoreError> {
     let txn = begin_durable(db)?;
+    create_each(&txn)?;
+    txn.open_table(SCHEMA)?.insert(VERSION, SCHEMA_VERSION)?;
+    txn.commit()?;
+    Ok(())
+}
+
+/// Makes the tables that a database of an earlier program does not have yet.
+pub(crate) fn create_missing(db: &Database) -> Result<(), StoreError> {
+    let known = db.begin_read()?.list_tables()?.count();
+    if known > TABLES {
+        return Ok(());
+    }
+    let txn = begin_durable(db)?;
+    create_each(&txn)?;
+    txn.commit()?;
+    Ok(())
+}
+
+/// How many tables there are beside that of the schema's version.
+const TABLES: usize = 16;
+
+fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
     for table in [
         TWINS,
         EMOTION,
@@ -126,16 +174,17 @@ pub(crate) fn create_all(db: &Database) -> Result<(), StoreError> {
         REVISIONS,
         SETTINGS,
         NODE,
+        INBOX_SEEN,
+        OUTBOX,
     ] {
-        create(&txn, table)?;
+        create(txn, table)?;
     }
-    create(&txn, MEMORY)?;
-    create(&txn, GRANTS)?;
-    create(&txn, EVENTS)?;
-    create(&txn, AUDIT)?;
-    txn.open_table(SCHEMA)?.insert(VERSION, SCHEMA_VERSION)?;
-    txn.commit()?;
-    Ok(())
+    create(txn, MEMORY)?;
+    create(txn, GRANTS)?;
+    create(txn, EVENTS)?;
+    create(txn, AUDIT)?;
+    create(txn, INBOX)?;
+    create(txn, INBOX_ENDS)
 }
 
 fn create<K: Key + 'static>(txn: &WriteTransaction, table: Table<K>) -> Result<(), StoreError> {

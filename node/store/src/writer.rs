@@ -162,7 +162,7 @@ impl Writer {
         let txn = self.shared.begin_write().map_err(Failure::Transaction)?;
         let applied = group
             .iter()
-            .map(|job| apply(&txn, &job.batch))
+            .map(|job| apply(&txn, &job.batch, self.limits))
             .collect::<Result<Vec<_>, _>>()
             .and_then(|outcomes| {
                 trim(&txn, group.iter().map(|job| &job.batch), self.limits)?;

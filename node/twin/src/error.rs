@@ -29,6 +29,15 @@ pub enum TwinError {
     /// The ethics configuration cannot be used.
     #[error("the ethics rules cannot be used: {0}")]
     Ethics(#[from] pagi_policy::PolicyError),
+    /// A message cannot be written.
+    #[error("the message cannot be written: {0}")]
+    Message(#[from] pagi_didcomm::DidcommError),
+    /// The ethics gate refused a message; the text says why.
+    #[error("the message is refused: {0}")]
+    Refused(String),
+    /// The other side does not take a message, and trying again would not help.
+    #[error("the message is not taken: {0}")]
+    NotTaken(String),
     /// An act failed or is not allowed.
     #[error(transparent)]
     Act(#[from] ActError),

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod inference;
 pub mod lexical;
 pub mod memory;
+pub mod messaging;
 mod mind;
 pub mod planner;
 pub mod ports;

@@ -22,8 +22,9 @@ use crate::{
     error::TwinError,
     identity::KeyStore,
     inference::Engine,
+    messaging::Throttle,
     planner::{KnownCase, ToolInfo},
-    ports::{Adopted, Collective, Tools},
+    ports::{Adopted, Collective, Courier, Tools},
 };
 
 /// How a mind is set up.
@@ -49,11 +50,16 @@ pub(crate) struct Inner {
     pub(crate) keys: KeyStore,
     pub(crate) tools: Arc<dyn Tools>,
     pub(crate) collective: Arc<dyn Collective>,
+    pub(crate) courier: Arc<dyn Courier>,
     pub(crate) config: MindConfig,
     /// The gate compiled for the playbook head it was compiled for: a cache, nothing more.
     gate: Mutex<Option<(Cid, Arc<EthicsGate>)>>,
     /// Held from reading a twin's state to writing it back, so that no patch is lost.
     pub(crate) patching: tokio::sync::Mutex<()>,
+    /// How many messages are taken from whom.
+    pub(crate) throttle: Mutex<Throttle>,
+    /// Told when a message is to be sent before the next one that waits.
+    pub(crate) outbox: tokio::sync::Notify,
 }
 
 impl Mind {
@@ -66,6 +72,7 @@ impl Mind {
         keys: KeyStore,
         tools: Arc<dyn Tools>,
         collective: Arc<dyn Collective>,
+        courier: Arc<dyn Courier>,
         config: MindConfig,
     ) -> Result<Self, TwinError> {
         EthicsGate::new(config.ethics.clone())?;
@@ -75,9 +82,12 @@ impl Mind {
             keys,
             tools,
             collective,
+            courier,
             config,
             gate,
             patching,
+            throttle: Mutex::default(),
+            outbox: tokio::sync::Notify::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),

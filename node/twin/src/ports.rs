@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cid::Cid;
-use pagi_messages::Verified;
+use pagi_messages::{Did, Verified};
 use pagi_playbook::{Artifact, State};
 use serde_json::Value;
 
@@ -52,6 +52,29 @@ pub trait Collective: Send + Sync {
     /// # Errors
     /// [`PublishError`], and then the artifact is nowhere.
     async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, PublishError>;
+}
+
+/// The way to other nodes, for packed messages.
+#[async_trait]
+pub trait Courier: Send + Sync {
+    /// Brings a packed message to the node where the twin `to` lives, or posts it to `url`. Returns
+    /// once the other side has it in store, be it from an earlier try.
+    ///
+    /// # Errors
+    /// [`DeliveryError`].
+    async fn deliver(&self, to: &Did, url: Option<&str>, packed: &str)
+    -> Result<(), DeliveryError>;
+}
+
+/// Why a message was not delivered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// The other side cannot be reached, or cannot take it now.
+    #[error("{0}")]
+    Later(String),
+    /// The other side does not take it, now or ever.
+    #[error("{0}")]
+    Never(String),
 }
 
 /// Why a refinement was not published.

@@ -2,13 +2,13 @@
 
 use axum::{Json, extract::State};
 use pagi_api::swarm::{
-    ArtifactView, MoView, Peer, PlaybookCheck, PlaybookView, RevisionView, SwarmView,
+    ArtifactView, MoView, Peer, PlaybookCheck, PlaybookDiff, PlaybookView, RevisionView, SwarmView,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Api, Route};
+use super::{Api, Route, non_empty};
 use crate::{
     extract::{AnyJson, Params, Segment},
     failure::Failure,
@@ -48,6 +48,13 @@ pub(super) fn routes() -> Vec<Route> {
                 "Replay the playbook's history and check every link",
             )
             .gives::<PlaybookCheck>(),
+        Route::get("/playbook/diff", playbook_diff)
+            .about(
+                PLAYBOOK,
+                "Show what differs between two revisions of the playbook",
+            )
+            .query::<Between>()
+            .gives::<PlaybookDiff>(),
         Route::get("/artifacts", artifacts)
             .about(PLAYBOOK, "List the refinement artifacts, newest first")
             .query::<Artifacts>()
@@ -73,6 +80,15 @@ pub(super) fn routes() -> Vec<Route> {
 struct Revisions {
     /// How many at most, up to 1000; 50 unless given.
     limit: Option<usize>,
+}
+
+/// The query of `GET /playbook/diff`.
+#[derive(Deserialize, JsonSchema)]
+struct Between {
+    /// The CID of the earlier revision, or of the genesis; the one before `to` unless given.
+    from: Option<String>,
+    /// The CID of the later one; the head unless given.
+    to: Option<String>,
 }
 
 /// The query of `GET /artifacts`.
@@ -119,6 +135,18 @@ async fn playbook_log(
 
 async fn verify_playbook(State(api): State<Api>) -> Result<Json<PlaybookCheck>, Failure> {
     Ok(Json(api.node.verify_playbook().await?))
+}
+
+async fn playbook_diff(
+    State(api): State<Api>,
+    Params(query): Params<Between>,
+) -> Result<Json<PlaybookDiff>, Failure> {
+    let (from, to) = (non_empty(query.from), non_empty(query.to));
+    Ok(Json(
+        api.node
+            .playbook_diff(from.as_deref(), to.as_deref())
+            .await?,
+    ))
 }
 
 async fn artifacts(

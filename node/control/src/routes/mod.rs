@@ -5,6 +5,7 @@
 mod events;
 mod goals;
 mod hive;
+mod messages;
 mod node;
 mod route;
 mod tools;
@@ -84,6 +85,7 @@ pub(crate) fn table() -> Vec<Route> {
         twins::routes(),
         goals::routes(),
         tools::routes(),
+        messages::routes(),
         hive::routes(),
         node::routes(),
     ]
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_route_is_there_once_and_the_open_ones_are_the_four() {
+    fn each_route_is_there_once_and_the_open_ones_are_known() {
         let mut seen = BTreeSet::new();
         for route in table() {
             assert!(
@@ -164,12 +166,17 @@ mod tests {
                 "/.well-known/did.json",
                 "/healthz",
                 "/metrics",
-                "/openapi.json"
+                "/openapi.json",
+                "/receive"
             ])
         );
-        assert!(
-            open.iter()
-                .all(|route| route.method == Method::GET && !route.path.contains('{'))
-        );
+        for route in open {
+            // An open path is open whole and for every method of it.
+            assert!(!route.path.contains('{'), "{}", route.path);
+            let reads = route.method == Method::GET;
+            assert!(reads || route.path == "/receive", "{}", route.path);
+            let served = table().into_iter().filter(|other| other.path == route.path);
+            assert_eq!(served.count(), 1, "{}", route.path);
+        }
     }
 }

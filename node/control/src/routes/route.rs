@@ -19,6 +19,8 @@ pub(crate) struct Takes {
     pub(crate) required: bool,
     /// A body that works, JSON.
     pub(crate) example: &'static str,
+    /// What it may come as.
+    pub(crate) media_types: &'static [&'static str],
 }
 
 /// What a route answers, in one media type.
@@ -76,6 +78,11 @@ impl Route {
         Self::new(Method::PATCH, path, routing::patch(handler))
     }
 
+    /// `DELETE`.
+    pub(crate) fn delete<H: Handler<T, Api>, T: 'static>(path: &'static str, handler: H) -> Self {
+        Self::new(Method::DELETE, path, routing::delete(handler))
+    }
+
     /// Its group and what it does, in a few words.
     pub(crate) fn about(mut self, tag: &'static str, summary: &'static str) -> Self {
         (self.tag, self.summary) = (tag, summary);
@@ -106,7 +113,16 @@ impl Route {
             schema: schema_of::<T>,
             required: true,
             example,
+            media_types: &["application/json"],
         });
+        self
+    }
+
+    /// The body comes as one of these media types.
+    pub(crate) fn takes_as(mut self, media_types: &'static [&'static str]) -> Self {
+        if let Some(takes) = &mut self.takes {
+            takes.media_types = media_types;
+        }
         self
     }
 
@@ -121,6 +137,12 @@ impl Route {
     /// It answers 201 instead of 200.
     pub(crate) fn creates(mut self) -> Self {
         self.status = 201;
+        self
+    }
+
+    /// It answers 202 instead of 200.
+    pub(crate) fn accepts(mut self) -> Self {
+        self.status = 202;
         self
     }
 

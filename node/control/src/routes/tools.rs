@@ -1,7 +1,9 @@
 //! The tool gateway and plugins.
 
 use axum::{Json, extract::State, http::StatusCode};
-use pagi_api::tools::{AllowTool, ExecuteTool, Plugin, RegisterTool, Tool, ToolResult};
+use pagi_api::tools::{
+    AllowTool, ExecuteTool, InstallPlugin, Plugin, RegisterTool, Tool, ToolResult,
+};
 
 use super::{Api, Route};
 use crate::{
@@ -38,6 +40,19 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/plugins", plugins)
             .about(TAG, "List the plugins found, loaded or not")
             .gives::<Vec<Plugin>>(),
+        Route::post("/plugins", install)
+            .about(TAG, "Install a plugin")
+            .detail(
+                "Its folder, on the node's machine, is tried, copied and loaded; it is there after \
+                 a restart too. Its tools are for the node's user until they are allowed to a twin. \
+                 409 where a plugin of its name is there.",
+            )
+            .takes::<InstallPlugin>(r#"{"path":"/home/me/plugins/text_stats"}"#)
+            .creates()
+            .gives::<Plugin>(),
+        Route::delete("/plugins/{plugin_name}", remove)
+            .about(TAG, "Remove an installed plugin, and what was allowed of it")
+            .gives::<Plugin>(),
     ]
 }
 
@@ -80,4 +95,18 @@ async fn execute(
 
 async fn plugins(State(api): State<Api>) -> Result<Json<Vec<Plugin>>, Failure> {
     Ok(Json(api.node.plugins().await?))
+}
+
+async fn install(
+    State(api): State<Api>,
+    JsonObject(request): JsonObject<InstallPlugin>,
+) -> Result<(StatusCode, Json<Plugin>), Failure> {
+    Ok((
+        StatusCode::CREATED,
+        Json(api.node.install_plugin(request).await?),
+    ))
+}
+
+async fn remove(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Plugin>, Failure> {
+    Ok(Json(api.node.remove_plugin(&name).await?))
 }

@@ -267,7 +267,7 @@ async fn an_unknown_route_is_404_and_a_wrong_method_405() {
         "/nothing",
         "/twins/",
         "/twins/t1/nothing",
-        "/receive",
+        "/Receive",
         "/Twins",
     ] {
         server.client().get(path).await.problem(404, "not-found");

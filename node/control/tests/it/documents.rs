@@ -27,6 +27,7 @@ async fn every_documented_example_works_and_answers_as_documented() {
             let path = template
                 .replace("{twin_id}", "t1")
                 .replace("{tool_name}", "calculator")
+                .replace("{plugin_name}", "text_stats")
                 .replace("{cid}", "bafy1");
             let query = if template.ends_with("/search") {
                 "?q=x"
@@ -112,6 +113,12 @@ async fn every_route_of_the_contract_is_documented() {
         ("post", "/tools/{twin_id}/allow"),
         ("post", "/execute/{tool_name}"),
         ("get", "/plugins"),
+        ("post", "/plugins"),
+        ("delete", "/plugins/{plugin_name}"),
+        ("post", "/receive"),
+        ("post", "/messages/{twin_id}"),
+        ("get", "/messages/{twin_id}"),
+        ("post", "/messages/{twin_id}/read"),
         ("get", "/audit"),
         ("get", "/swarm"),
         ("get", "/peers"),
@@ -119,6 +126,7 @@ async fn every_route_of_the_contract_is_documented() {
         ("get", "/playbook"),
         ("get", "/playbook/log"),
         ("get", "/playbook/verify"),
+        ("get", "/playbook/diff"),
         ("get", "/artifacts"),
         ("get", "/artifacts/{cid}"),
         ("get", "/mo"),

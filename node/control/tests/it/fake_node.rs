@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use pagi_api::{
     ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, Violation, goal::*,
-    swarm::*, tools::*, twins::*,
+    messages::*, swarm::*, tools::*, twins::*,
 };
 use pagi_messages::{Event, EventType, event::from_unix_ms};
 use serde::de::DeserializeOwned;
@@ -381,6 +381,68 @@ impl Node for FakeNode {
         Ok(vec![])
     }
 
+    async fn install_plugin(&self, request: InstallPlugin) -> Result<Plugin, ApiError> {
+        self.wrote("install_plugin");
+        Ok(shape(json!({ "name": "p", "path": request.path })))
+    }
+
+    async fn remove_plugin(&self, name: &str) -> Result<Plugin, ApiError> {
+        self.wrote("remove_plugin");
+        Ok(shape(json!({ "name": name, "path": "/" })))
+    }
+
+    async fn send_message(
+        &self,
+        twin_id: &str,
+        request: SendMessage,
+    ) -> Result<SentMessage, ApiError> {
+        self.twin(twin_id).await?;
+        self.wrote("send_message");
+        Ok(shape(json!({
+            "id": "m", "thid": "m", "from": "did:key:z6Mk", "to": request.to_did, "msg_type": "a/b",
+            "status": "delivered", "expires_at": "2026-01-01T00:00:00Z",
+        })))
+    }
+
+    async fn receive_message(&self, packed: &str) -> Result<MessageReceipt, ApiError> {
+        let found = serde_json::from_str::<Value>(packed)
+            .ok()
+            .filter(|packed| packed.get("ciphertext").is_some());
+        match found {
+            None => Err(ApiError::Malformed("no message".into())),
+            Some(packed) if packed["tag"] == "again" => Err(ApiError::Conflict("again".into())),
+            Some(packed) if packed["tag"] == "much" => Err(ApiError::TooMany("much".into())),
+            Some(_) => {
+                self.wrote("receive_message");
+                Ok(shape(
+                    json!({ "status": "received", "id": "m", "to": "did:key:z6Mk" }),
+                ))
+            }
+        }
+    }
+
+    async fn messages(
+        &self,
+        twin_id: &str,
+        unread: bool,
+        limit: usize,
+    ) -> Result<Vec<ReceivedMessage>, ApiError> {
+        self.twin(twin_id).await?;
+        let message: ReceivedMessage = shape(json!({
+            "seq": 1, "id": "m", "twin_id": twin_id, "thid": "m", "msg_type": "a/b", "body": {},
+            "received_at": "2026-01-01T00:00:00Z", "read": !unread,
+        }));
+        Ok(vec![message; limit.min(2)])
+    }
+
+    async fn mark_read(&self, twin_id: &str, request: MarkRead) -> Result<MarkedRead, ApiError> {
+        self.twin(twin_id).await?;
+        self.wrote("mark_read");
+        Ok(MarkedRead {
+            read: request.seqs.len(),
+        })
+    }
+
     async fn publish(&self, request: PublishEvent) -> Result<LoggedEvent, ApiError> {
         let kind = request
             .event_type
@@ -491,6 +553,16 @@ impl Node for FakeNode {
         Ok(shape(
             json!({ "valid": true, "revisions": 1, "head": "bafy" }),
         ))
+    }
+
+    async fn playbook_diff(
+        &self,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<PlaybookDiff, ApiError> {
+        Ok(shape(json!({
+            "from": from.unwrap_or("bafy0"), "to": to.unwrap_or("bafy1"), "changes": [],
+        })))
     }
 
     async fn artifacts(&self, limit: usize) -> Result<Vec<ArtifactView>, ApiError> {

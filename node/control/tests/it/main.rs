@@ -15,6 +15,7 @@ mod fake_node;
 mod fuzz;
 mod goals;
 mod lifecycle;
+mod messages;
 mod sockets;
 mod twins;
 

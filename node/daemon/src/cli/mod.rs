@@ -10,6 +10,7 @@ mod artifact;
 mod ask;
 mod completions;
 mod context;
+mod cred;
 mod doctor;
 mod emotion;
 mod error;
@@ -18,6 +19,7 @@ mod ipfs;
 mod launch;
 mod memory;
 mod mo;
+mod msg;
 mod pairs;
 mod playbook;
 mod plugin;
@@ -129,7 +131,7 @@ enum Command {
     /// Call, register and allow tools
     #[command(subcommand)]
     Tool(tool::ToolCommand),
-    /// Plugins that were found
+    /// List, install and remove plugins
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// The playbook all nodes share
@@ -138,6 +140,12 @@ enum Command {
     /// What twins learned and offered to the playbook
     #[command(subcommand)]
     Artifact(artifact::ArtifactCommand),
+    /// Private messages between twins
+    #[command(subcommand)]
+    Msg(msg::MsgCommand),
+    /// Credentials: what a twin vouches for
+    #[command(subcommand)]
+    Cred(cred::CredCommand),
     /// The Master Orchestrator
     #[command(subcommand)]
     Mo(mo::MoCommand),
@@ -207,6 +215,8 @@ async fn dispatch(command: Command, ctx: &Context) -> anyhow::Result<()> {
         Command::Plugin(command) => plugin::plugin(command, ctx).await,
         Command::Playbook(command) => playbook::playbook(command, ctx).await,
         Command::Artifact(command) => artifact::artifact(command, ctx).await,
+        Command::Msg(command) => msg::msg(command, ctx).await,
+        Command::Cred(command) => cred::cred(command, ctx).await,
         Command::Mo(command) => mo::mo(command, ctx).await,
         Command::Ipfs(command) => ipfs::ipfs(command, ctx).await,
         Command::Events(args) => events::events(args, ctx).await,

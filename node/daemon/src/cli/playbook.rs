@@ -1,18 +1,29 @@
 //! `pagi playbook`.
 
 use std::{
+    ffi::OsString,
     fs::OpenOptions,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::Subcommand;
-use pagi_api::swarm::{PlaybookCheck, PlaybookView, RevisionView};
+use pagi_api::{
+    swarm::{ArtifactView, PlaybookCheck, PlaybookDiff, PlaybookView, RevisionView},
+    tools::{ExecuteTool, ToolResult},
+};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{CliError, Context};
-use crate::render::{self, Table};
+use super::{CliError, Context, context::read_input, select::TwinArg};
+use crate::{
+    client::{Client, encode},
+    render::{self, Table},
+};
+
+/// How long an import waits for the Master Orchestrator's judgement.
+const JUDGED_WITHIN: Duration = Duration::from_secs(10);
 
 /// `pagi playbook …`.
 #[derive(Debug, Subcommand)]
@@ -38,6 +49,23 @@ pub enum PlaybookCommand {
         /// Replace the file if there is one
         #[arg(long, requires = "file")]
         force: bool,
+    },
+    /// Show what differs between two revisions
+    Diff {
+        /// The earlier one [default: the one before TO]
+        from: Option<String>,
+        /// The later one [default: the head]
+        to: Option<String>,
+    },
+    /// Offer a playbook's settings to the swarm: what differs becomes an artifact, signed by a twin
+    Import {
+        /// A TOML file as `pagi playbook export` writes it; `-` is standard input
+        file: OsString,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        critique: Option<String>,
+        #[command(flatten)]
+        twin: TwinArg,
     },
 }
 
@@ -84,7 +112,110 @@ pub async fn playbook(command: PlaybookCommand, ctx: &Context) -> anyhow::Result
                 }
             }
         }
+        PlaybookCommand::Diff { from, to } => {
+            let mut path = "/playbook/diff".to_owned();
+            let named = [("from", from), ("to", to)].into_iter();
+            for (at, (name, cid)) in named
+                .filter_map(|(name, cid)| Some((name, cid?)))
+                .enumerate()
+            {
+                let mark = if at == 0 { '?' } else { '&' };
+                path.push_str(&format!("{mark}{name}={}", encode(&cid)));
+            }
+            let found: PlaybookDiff = client.get(&path).await?;
+            ctx.show(&found, || difference(&found))
+        }
+        PlaybookCommand::Import {
+            file,
+            critique,
+            twin,
+        } => {
+            let toml = read_input(&file)?;
+            let critique =
+                critique.unwrap_or_else(|| format!("imported from {}", file.to_string_lossy()));
+            let twin = twin.resolve(&client).await?;
+            let artifact = import(&client, &twin.twin_id, &critique, &toml).await?;
+            ctx.show(&artifact, || imported(&artifact))
+        }
     }
+}
+
+/// Offers a playbook as a twin, and looks what becomes of the artifact for a little while.
+async fn import(
+    client: &Client,
+    twin_id: &str,
+    critique: &str,
+    toml: &str,
+) -> Result<ArtifactView, CliError> {
+    let body = ExecuteTool {
+        twin_id: None,
+        parameters: json!({
+            "twin_id": twin_id, "critique": critique, "updated_playbook": toml,
+        }),
+    };
+    let pushed: Result<ToolResult, CliError> = client.post("/execute/hive_push", &body).await;
+    let pushed = pushed.map_err(|error| {
+        if !error.cause.contains("delta is empty") {
+            return error;
+        }
+        CliError::new(
+            "nothing differs from the settings of the adopted playbook, so there is nothing to offer",
+            "change the file; what is under [learned] comes from goals and cannot be imported",
+        )
+    })?;
+    let cid = pushed.result["cid"].as_str().unwrap_or_default();
+    let path = format!("/artifacts/{}", encode(cid));
+    let end = tokio::time::Instant::now() + JUDGED_WITHIN;
+    loop {
+        let artifact: ArtifactView = client.get(&path).await?;
+        if artifact.status != "pending" || tokio::time::Instant::now() >= end {
+            return Ok(artifact);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn imported(artifact: &ArtifactView) -> String {
+    let line = render::clean_line;
+    let status = match artifact.status.as_str() {
+        "merged" => render::good("merged"),
+        "pending" => render::warn("pending: the Master Orchestrator has not judged it yet"),
+        other => render::bad(&line(other)),
+    };
+    let mut pairs = vec![("artifact", line(&artifact.cid)), ("status", status)];
+    if let Some(reason) = &artifact.reason {
+        pairs.push(("reason", line(reason)));
+    }
+    render::fields(&pairs)
+}
+
+fn difference(found: &PlaybookDiff) -> String {
+    let line = render::clean_line;
+    let mut text = format!("from {}\nto   {}\n", line(&found.from), line(&found.to));
+    if found.changes.is_empty() {
+        text.push_str("nothing differs");
+    }
+    for change in &found.changes {
+        text.push_str(&format!(
+            "\n{} {}\n",
+            render::dim(&line(&change.kind)),
+            render::bold(&line(&change.name))
+        ));
+        for (mark, value) in [("-", &change.before), ("+", &change.after)] {
+            let Some(value) = value else { continue };
+            for part in render::value(value).lines() {
+                let part = format!("{mark} {}", line(part));
+                let part = if mark == "-" {
+                    render::bad(&part)
+                } else {
+                    render::good(&part)
+                };
+                text.push_str(&part);
+                text.push('\n');
+            }
+        }
+    }
+    text
 }
 
 fn verified(check: &PlaybookCheck, ctx: &Context) -> anyhow::Result<()> {

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Instant};
 use async_trait::async_trait;
 use futures::StreamExt;
 use pagi_api::{
-    ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, goal::*, swarm::*,
-    tools::*, twins::*,
+    ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, goal::*, messages::*,
+    swarm::*, tools::*, twins::*,
 };
 use pagi_hive::{Hive, HiveError};
 use pagi_messages::{
@@ -14,6 +14,7 @@ use pagi_messages::{
     content::{DAG_CBOR, from_dag_cbor, to_dag_cbor},
     event::{from_unix_ms, rfc3339},
 };
+use pagi_playbook::Genesis;
 use pagi_store::{AuditRecord, Store};
 use pagi_swarm::{Swarm, SwarmError};
 use pagi_twin::{InferError, Mind, event_now, inference::Engine, now_ms, now_text, ports::Tools};
@@ -21,10 +22,11 @@ use serde_json::{Value, json};
 
 use super::{
     blocks,
+    changes::compare,
     gateway::{Gateway, api_error},
     views::{
         Ipld, artifact_view, filter, hive_error, internal, ipld_json, logged, parse_cid,
-        store_error, summary, swarm_error, twin_error,
+        receive_error, store_error, summary, swarm_error, twin_error,
     },
 };
 
@@ -35,6 +37,7 @@ const FETCH_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 pub struct PagiNode {
     identity: SigningIdentity,
     swarm_name: String,
+    genesis: Genesis,
     store: Store,
     swarm: Swarm,
     hive: Hive,
@@ -51,6 +54,7 @@ impl PagiNode {
     pub(super) fn new(
         identity: SigningIdentity,
         swarm_name: String,
+        genesis: Genesis,
         store: Store,
         swarm: Swarm,
         hive: Hive,
@@ -61,6 +65,7 @@ impl PagiNode {
         Self {
             identity,
             swarm_name,
+            genesis,
             store,
             swarm,
             hive,
@@ -385,6 +390,54 @@ impl Node for PagiNode {
         Ok(self.gateway.plugins().await)
     }
 
+    async fn install_plugin(&self, request: InstallPlugin) -> Result<Plugin, ApiError> {
+        let plugin = self.gateway.install(&request.path).await?;
+        self.announce_twins().await?;
+        Ok(plugin)
+    }
+
+    async fn remove_plugin(&self, name: &str) -> Result<Plugin, ApiError> {
+        let plugin = self.gateway.remove(name).await?;
+        self.announce_twins().await?;
+        Ok(plugin)
+    }
+
+    async fn send_message(
+        &self,
+        twin_id: &str,
+        request: SendMessage,
+    ) -> Result<SentMessage, ApiError> {
+        self.mind
+            .send_message(twin_id, request)
+            .await
+            .map_err(twin_error)
+    }
+
+    async fn receive_message(&self, packed: &str) -> Result<MessageReceipt, ApiError> {
+        self.mind
+            .receive_message(packed)
+            .await
+            .map_err(receive_error)
+    }
+
+    async fn messages(
+        &self,
+        twin_id: &str,
+        unread: bool,
+        limit: usize,
+    ) -> Result<Vec<ReceivedMessage>, ApiError> {
+        self.mind.inbox(twin_id, unread, limit).map_err(twin_error)
+    }
+
+    async fn mark_read(&self, twin_id: &str, request: MarkRead) -> Result<MarkedRead, ApiError> {
+        let read = self
+            .mind
+            .mark_read(twin_id, request.seqs)
+            .await
+            .map_err(twin_error)?;
+        Ok(MarkedRead { read })
+    }
+
     async fn publish(&self, request: PublishEvent) -> Result<LoggedEvent, ApiError> {
         let kind: EventType = request
             .event_type
@@ -569,6 +622,24 @@ impl Node for PagiNode {
             }),
             Err(error) => Err(hive_error(error)),
         }
+    }
+
+    async fn playbook_diff(
+        &self,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<PlaybookDiff, ApiError> {
+        let from = from.map(parse_cid).transpose()?;
+        let to = match to {
+            Some(to) => parse_cid(to)?,
+            None => self.hive.playbook().head,
+        };
+        let (genesis, blocks) = (
+            self.genesis.clone(),
+            self.store.revisions().map_err(store_error)?,
+        );
+        let compared = tokio::task::spawn_blocking(move || compare(genesis, blocks, from, to));
+        compared.await.map_err(internal)?
     }
 
     async fn artifacts(&self, limit: usize) -> Result<Vec<ArtifactView>, ApiError> {

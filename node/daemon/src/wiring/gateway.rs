@@ -1,13 +1,16 @@
 //! The tool gateway: the plugin host behind grants, egress rules and the store.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use async_trait::async_trait;
 use pagi_api::{
     ApiError, Violation,
     tools::{AllowTool, Plugin, RegisterTool, Tool, ToolDefinition},
 };
-use pagi_plugin_host::{Annotations, Caller, Discovery, ToolError, ToolHost, ToolSource, ToolSpec};
+use pagi_plugin_host::{Annotations, Caller, ToolError, ToolHost, ToolSource, ToolSpec};
 use pagi_policy::{Egress, Grant, ToolFacts, check_url, decide};
 use pagi_store::{AuditRecord, Batch, Store, StoreError, ToolRecord};
 use pagi_twin::{
@@ -18,6 +21,7 @@ use pagi_twin::{
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
+use super::plugins::shown;
 use crate::config::{Config, PluginGrant};
 
 /// The prototype's names for tools.
@@ -33,7 +37,9 @@ pub struct Gateway {
     egress: Egress,
     grant_all_plugins: bool,
     scan: Option<PathBuf>,
-    found: RwLock<Discovery>,
+    /// Where installed plugins are.
+    installed: PathBuf,
+    found: RwLock<Vec<Plugin>>,
 }
 
 impl Gateway {
@@ -42,7 +48,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`ToolError`] where a built-in tool cannot be registered.
-    pub async fn open(host: ToolHost, store: Store, config: &Config) -> Result<Self, ToolError> {
+    pub async fn open(
+        host: ToolHost,
+        store: Store,
+        config: &Config,
+        installed: PathBuf,
+    ) -> Result<Self, ToolError> {
         pagi_builtin_tools::register_all(&host)?;
         let records = store
             .list_tools()
@@ -67,6 +78,7 @@ impl Gateway {
             egress: config.egress.clone(),
             grant_all_plugins: config.plugins.grant == PluginGrant::All,
             scan,
+            installed,
             found: RwLock::default(),
         })
     }
@@ -76,45 +88,42 @@ impl Gateway {
         &self.host
     }
 
-    /// Scans the plugin folder, where one is configured.
+    /// The store.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where installed plugins are.
+    pub(super) fn installed(&self) -> &Path {
+        &self.installed
+    }
+
+    /// The plugins found. Whoever changes what is found holds it for as long as that takes.
+    pub(super) fn found(&self) -> &RwLock<Vec<Plugin>> {
+        &self.found
+    }
+
+    /// Loads the plugins of the configured folder, where there is one, and the installed ones. A
+    /// plugin that is in both is the installed one.
     pub async fn discover(&self) {
-        let Some(dir) = &self.scan else { return };
-        let found = self.host.discover(dir).await;
-        for plugin in &found.loaded {
-            tracing::info!(
-                plugin = plugin.name,
-                tools = plugin.tools.len(),
-                "plugin loaded"
-            );
+        let mut found = Vec::new();
+        if let Some(dir) = self.scan.as_ref().filter(|dir| **dir != self.installed) {
+            found = shown(self.host.discover(dir).await, false);
         }
-        for plugin in &found.failed {
-            tracing::warn!(dir = %plugin.dir.display(), error = %plugin.error, "plugin not loaded");
-        }
+        let installed = shown(self.host.discover(&self.installed).await, true);
+        let replaced = |plugin: &Plugin| {
+            installed
+                .iter()
+                .any(|other| other.name == plugin.name && other.error.is_none())
+        };
+        found.retain(|plugin| !replaced(plugin));
+        found.extend(installed);
         *self.found.write().await = found;
     }
 
     /// Plugins found.
     pub async fn plugins(&self) -> Vec<Plugin> {
-        let found = self.found.read().await;
-        let loaded = found.loaded.iter().map(|plugin| Plugin {
-            name: plugin.name.clone(),
-            version: plugin.version.clone(),
-            tools: plugin.tools.clone(),
-            path: plugin.dir.display().to_string(),
-            error: None,
-        });
-        let failed = found.failed.iter().map(|plugin| Plugin {
-            name: plugin
-                .dir
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default(),
-            version: String::new(),
-            tools: Vec::new(),
-            path: plugin.dir.display().to_string(),
-            error: Some(plugin.error.to_string()),
-        });
-        loaded.chain(failed).collect()
+        self.found.read().await.clone()
     }
 
     /// What was said of each tool for a twin; of none for the node's user.

@@ -6,12 +6,20 @@
 
 mod api;
 mod blocks;
+mod changes;
 mod gateway;
+mod messages;
 mod natives;
 mod network;
+mod plugins;
+mod trust;
 mod views;
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use pagi_control::Control;
 use pagi_hive::{Hive, HiveConfig};
@@ -99,7 +107,7 @@ impl Running {
         let hive = Hive::start(
             HiveConfig {
                 identity: identity.clone(),
-                genesis,
+                genesis: genesis.clone(),
                 election: Default::default(),
             },
             store.clone(),
@@ -115,7 +123,15 @@ impl Running {
             )
         })?;
 
-        let gateway = Gateway::open(host(data_dir, config)?, store.clone(), config)
+        let installed = installed_plugins(data_dir);
+        plugins::open_folder(&installed).map_err(|error| {
+            cannot(
+                "the folder of installed plugins",
+                &error,
+                "check the rights of the data directory",
+            )
+        })?;
+        let gateway = Gateway::open(host(data_dir, config)?, store.clone(), config, installed)
             .await
             .map_err(|error| cannot("the tools", &error, "report this as a bug"))?;
         let gateway = Arc::new(gateway);
@@ -124,6 +140,11 @@ impl Running {
             keys,
             gateway.clone(),
             Arc::new(network::HivePort(hive.clone())),
+            Arc::new(messages::Post::new(
+                swarm.clone(),
+                hive.clone(),
+                config.egress.clone(),
+            )?),
             MindConfig {
                 engine: config.engine(std::env::var("PAGI_LLM_API_KEY").ok())?,
                 ethics: config.ethics(),
@@ -136,10 +157,13 @@ impl Running {
             .map_err(|error| cannot("the native tools", &error, "report this as a bug"))?;
         gateway.discover().await;
 
-        let pumps = network::pump(inbound, hive.clone(), network);
+        let mut pumps = network::pump(inbound, hive.clone(), mind.clone(), network);
+        let outbox = mind.clone();
+        pumps.push(tokio::spawn(async move { outbox.run_outbox().await }));
         let node = Arc::new(PagiNode::new(
             identity,
             config.node.swarm.clone(),
+            genesis,
             store.clone(),
             swarm.clone(),
             hive.clone(),
@@ -174,8 +198,13 @@ impl Running {
     }
 }
 
+/// Where installed plugins are.
+fn installed_plugins(data_dir: &Path) -> PathBuf {
+    data_dir.join("plugins")
+}
+
 fn host(data_dir: &Path, config: &Config) -> Result<ToolHost, CliError> {
-    let mut roots = vec![data_dir.join("plugins")];
+    let mut roots = vec![installed_plugins(data_dir)];
     if !config.plugins.dir.is_empty() {
         roots.push(config.plugins.dir.clone().into());
     }

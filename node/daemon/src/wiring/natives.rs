@@ -14,12 +14,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::gateway::Gateway;
+use super::{gateway::Gateway, trust};
 
 type Run = dyn Fn(Caller, Value) -> BoxFuture<'static, Result<Value, ToolError>> + Send + Sync;
 
 /// A native tool made of its specification and a function.
-struct Native {
+pub(super) struct Native {
     spec: ToolSpec,
     run: Box<Run>,
 }
@@ -35,17 +35,17 @@ impl NativeTool for Native {
     }
 }
 
-const READS: Annotations = Annotations {
+pub(super) const READS: Annotations = Annotations {
     read_only: true,
     idempotent: true,
     open_world: false,
 };
-const WRITES: Annotations = Annotations {
+pub(super) const WRITES: Annotations = Annotations {
     read_only: false,
     idempotent: false,
     open_world: false,
 };
-const SHARES: Annotations = Annotations {
+pub(super) const SHARES: Annotations = Annotations {
     read_only: false,
     idempotent: false,
     open_world: true,
@@ -69,13 +69,13 @@ pub fn register(gateway: &Gateway, mind: &Mind, hive: &Hive) -> Result<(), ToolE
         hive_pull(hive.clone()),
         hive_push(mind.clone(), hive.clone()),
     ];
-    for tool in tools {
+    for tool in tools.into_iter().chain(trust::tools(mind)) {
         gateway.host().register_native(Arc::new(tool))?;
     }
     Ok(())
 }
 
-fn native<F, Fut>(
+pub(super) fn native<F, Fut>(
     name: &str,
     description: &str,
     parameters: Value,
@@ -92,16 +92,16 @@ where
     }
 }
 
-fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolError> {
+pub(super) fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolError> {
     serde_json::from_value(parameters).map_err(|error| ToolError::failed(error.to_string()))
 }
 
-fn failed(error: impl std::fmt::Display) -> ToolError {
+pub(super) fn failed(error: impl std::fmt::Display) -> ToolError {
     ToolError::failed(error.to_string())
 }
 
 /// The twin a call is about: the caller, or the one named where the node's user calls.
-fn twin_of(caller: &Caller, named: Option<String>) -> Result<String, ToolError> {
+pub(super) fn twin_of(caller: &Caller, named: Option<String>) -> Result<String, ToolError> {
     match (caller.twin_id.clone(), named) {
         (Some(caller), Some(named)) if caller != named => Err(ToolError::Denied {
             reason: format!("twin {caller} cannot act as twin {named}"),
@@ -243,7 +243,7 @@ fn did_sign_artifact(mind: Mind) -> Native {
     )
 }
 
-fn identity(mind: &Mind, twin_id: &str) -> Result<SigningIdentity, ToolError> {
+pub(super) fn identity(mind: &Mind, twin_id: &str) -> Result<SigningIdentity, ToolError> {
     mind.twin(twin_id).map_err(failed)?;
     mind.keys().twin(twin_id).map_err(failed)
 }

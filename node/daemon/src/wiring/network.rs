@@ -12,13 +12,18 @@ use pagi_hive::{
 use pagi_messages::Verified;
 use pagi_playbook::Artifact;
 use pagi_swarm::{Inbound, PeerEvent, Swarm};
-use pagi_twin::ports::{Adopted, Collective, PublishError};
-use tokio::task::JoinHandle;
+use pagi_twin::{
+    Mind,
+    ports::{Adopted, Collective, PublishError},
+};
+use tokio::{sync::Semaphore, task::JoinHandle};
 
-use super::blocks;
+use super::{blocks, messages};
 
 /// Time to fetch one block.
 const FETCH_TIME: Duration = Duration::from_secs(20);
+/// Private requests answered at the same time.
+const ANSWERED_AT_ONCE: usize = 16;
 
 /// The names of the gossip topics.
 pub struct Topics {
@@ -101,8 +106,13 @@ impl Collective for HivePort {
     }
 }
 
-/// Carries gossip and peer events to the hive until the network stops.
-pub fn pump(inbound: Inbound, hive: Hive, network: Arc<Network>) -> Vec<JoinHandle<()>> {
+/// Carries gossip and peer events to the hive, and private requests to those they are for, until the network stops.
+pub fn pump(
+    inbound: Inbound,
+    hive: Hive,
+    mind: Mind,
+    network: Arc<Network>,
+) -> Vec<JoinHandle<()>> {
     let Inbound {
         mut gossip,
         mut requests,
@@ -157,12 +167,27 @@ pub fn pump(inbound: Inbound, hive: Hive, network: Arc<Network>) -> Vec<JoinHand
             }
         }
     });
-    // Blocks are all that is asked for in private yet: another request is closed without an answer.
+    let places = Arc::new(Semaphore::new(ANSWERED_AT_ONCE));
     let private = tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
-            if let Some(request) = blocks::answer(&asked.swarm, request).await {
-                tracing::debug!(peer = request.peer_id, "a private request was not answered");
-            }
+            let Ok(place) = places.clone().acquire_owned().await else {
+                return;
+            };
+            let (asked, mind) = (asked.clone(), mind.clone());
+            tokio::spawn(async move {
+                let mut left = blocks::answer(&asked.swarm, request).await;
+                if let Some(request) = left {
+                    left = messages::answer(&mind, request).await;
+                }
+                if let Some(request) = left {
+                    // It is closed without an answer.
+                    tracing::debug!(
+                        peer = request.peer_id,
+                        "a private request is not understood"
+                    );
+                }
+                drop(place);
+            });
         }
     });
     vec![talk, come_and_go, private]

@@ -6,7 +6,7 @@ use pagi_hive::HiveError;
 use pagi_playbook::{Artifact, Revision, block};
 use pagi_store::{ArtifactRecord, StoreError};
 use pagi_swarm::SwarmError;
-use pagi_twin::{TwinError, actuator::ActError};
+use pagi_twin::{TwinError, actuator::ActError, messaging::ReceiveError};
 use serde_json::{Value, json};
 
 pub(super) fn internal(error: impl std::fmt::Display) -> ApiError {
@@ -18,6 +18,7 @@ pub(super) fn store_error(error: StoreError) -> ApiError {
         StoreError::Closed | StoreError::Interrupted => {
             ApiError::Unavailable("the node is shutting down".to_owned())
         }
+        StoreError::Full { .. } => ApiError::Unavailable(format!("{error}; try again later")),
         other => internal(other),
     }
 }
@@ -27,6 +28,9 @@ pub(super) fn twin_error(error: TwinError) -> ApiError {
         TwinError::UnknownTwin(id) => ApiError::NotFound { what: "twin", id },
         TwinError::Invalid(detail) => ApiError::invalid(detail),
         TwinError::Store(error) => store_error(error),
+        TwinError::Message(error) => ApiError::invalid(error.to_string()),
+        TwinError::Refused(_) => ApiError::Forbidden(error.to_string()),
+        TwinError::NotTaken(_) => ApiError::Upstream(error.to_string()),
         TwinError::Act(error) => match error {
             ActError::NotAllowed(_) => ApiError::Forbidden(error.to_string()),
             ActError::NoDesktop(_) => ApiError::Unavailable(error.to_string()),
@@ -36,6 +40,27 @@ pub(super) fn twin_error(error: TwinError) -> ApiError {
             }
         },
         other => internal(other),
+    }
+}
+
+/// What a stranger hears of a message that was not taken.
+pub(super) fn receive_error(error: ReceiveError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        ReceiveError::TooLarge => ApiError::TooLarge(text),
+        ReceiveError::Malformed(_) => ApiError::Malformed(text),
+        ReceiveError::UnknownRecipient(id) => ApiError::NotFound {
+            what: "recipient",
+            id,
+        },
+        ReceiveError::Replayed => ApiError::Conflict(text),
+        ReceiveError::Refused(_) => ApiError::Forbidden(text),
+        ReceiveError::TooMany => ApiError::TooMany(text),
+        ReceiveError::Node(error) => {
+            // The cause is for the log: the route is open to anyone who can reach the port.
+            tracing::error!(%error, "a message could not be taken in");
+            ApiError::Unavailable(text)
+        }
     }
 }
 

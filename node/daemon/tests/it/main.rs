@@ -21,9 +21,12 @@ mod cli;
 mod crash;
 mod demo;
 mod docs;
+mod messages;
 mod model;
+mod plugins;
 mod prototype;
 mod refusals;
+mod routes;
 mod swarm;
 
 /// Every file beside this one is part of the binary: a forgotten `mod` would silently drop tests.

@@ -9,6 +9,7 @@
 mod atomicity;
 mod crash;
 mod event_log;
+mod messages;
 mod model;
 mod opening;
 mod records;

@@ -16,6 +16,9 @@ const LIMITS: StoreLimits = StoreLimits {
     max_events: 12,
     max_audit: 4,
     max_memories_per_twin: 3,
+    max_messages_per_twin: 3,
+    max_messages_remembered: 3,
+    max_outbox: 3,
 };
 const NAMES: [&str; 4] = ["a", "ab", "", "b\0"];
 const KINDS: [EventType; 2] = [EventType::GoalReceived, EventType::ToolExecuted];

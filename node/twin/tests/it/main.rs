@@ -8,5 +8,6 @@
 )]
 
 mod goals;
+mod messages;
 mod rig;
 mod twins;

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use cid::Cid;
 use pagi_api::twins::CreateTwin;
-use pagi_messages::{SigningIdentity, Verified};
+use pagi_messages::{Did, SigningIdentity, Verified};
 use pagi_playbook::{Artifact, Dag, Genesis, Limits, Merged, block, validate_artifact};
 use pagi_policy::EthicsConfig;
 use pagi_store::Store;
@@ -18,7 +18,7 @@ use pagi_twin::{
     identity::KeyStore,
     inference::Engine,
     planner::{ToolInfo, answer::CallFailure},
-    ports::{Adopted, Collective, PublishError, Tools},
+    ports::{Adopted, Collective, Courier, DeliveryError, PublishError, Tools},
 };
 use serde_json::{Value, json};
 
@@ -139,8 +139,40 @@ impl Collective for LoneHive {
     }
 }
 
+/// A postman who keeps what he carries, and brings it to another mind where he is told one.
+#[derive(Default)]
+pub struct Postman {
+    pub carried: Mutex<Vec<String>>,
+    pub other: Mutex<Option<Mind>>,
+    /// What he says in place of going.
+    pub excuse: Mutex<Option<DeliveryError>>,
+    /// Whether he forgets to say that he delivered.
+    pub silent: Mutex<bool>,
+}
+
+#[async_trait]
+impl Courier for Postman {
+    async fn deliver(&self, _: &Did, _: Option<&str>, packed: &str) -> Result<(), DeliveryError> {
+        if let Some(excuse) = self.excuse.lock().unwrap().clone() {
+            return Err(excuse);
+        }
+        self.carried.lock().unwrap().push(packed.to_owned());
+        let Some(other) = self.other.lock().unwrap().clone() else {
+            return Err(DeliveryError::Later("nobody is there".into()));
+        };
+        match other.receive_message(packed).await {
+            Ok(_) if *self.silent.lock().unwrap() => {
+                Err(DeliveryError::Later("no receipt came".into()))
+            }
+            Ok(_) | Err(pagi_twin::messaging::ReceiveError::Replayed) => Ok(()),
+            Err(error) => Err(DeliveryError::Never(error.to_string())),
+        }
+    }
+}
+
 /// A mind and what it is joined to.
 pub struct Rig {
+    pub postman: Arc<Postman>,
     pub mind: Mind,
     pub store: Store,
     pub tools: Arc<Toolbox>,
@@ -167,8 +199,16 @@ pub fn rig() -> Rig {
         mo: SigningIdentity::from_seed(&[9; 32]),
         published: Mutex::default(),
     });
-    let mind = mind(dir.path(), store.clone(), tools.clone(), hive.clone());
+    let postman = Arc::new(Postman::default());
+    let mind = mind(
+        dir.path(),
+        store.clone(),
+        tools.clone(),
+        hive.clone(),
+        postman.clone(),
+    );
     Rig {
+        postman,
         mind,
         store,
         tools,
@@ -177,7 +217,13 @@ pub fn rig() -> Rig {
     }
 }
 
-fn mind(dir: &Path, store: Store, tools: Arc<Toolbox>, hive: Arc<LoneHive>) -> Mind {
+fn mind(
+    dir: &Path,
+    store: Store,
+    tools: Arc<Toolbox>,
+    hive: Arc<LoneHive>,
+    postman: Arc<Postman>,
+) -> Mind {
     let config = MindConfig {
         engine: Engine::Planner,
         ethics: EthicsConfig::default(),
@@ -185,5 +231,5 @@ fn mind(dir: &Path, store: Store, tools: Arc<Toolbox>, hive: Arc<LoneHive>) -> M
         files: dir.join("twins"),
     };
     let keys = KeyStore::open(&dir.join("keys")).unwrap();
-    Mind::new(store, keys, tools, hive, config).unwrap()
+    Mind::new(store, keys, tools, hive, postman, config).unwrap()
 }

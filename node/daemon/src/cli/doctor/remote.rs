@@ -274,6 +274,7 @@ mod tests {
         check.problem = Some("bad signature".into());
         assert!(playbook(&check).detail.contains("bad signature"));
         let broken = Plugin {
+            installed: false,
             name: "p".into(),
             version: String::new(),
             tools: Vec::new(),

@@ -1,0 +1,96 @@
+//! Private messages between twins (DIDComm v2.1).
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// `POST /messages/{twin_id}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SendMessage {
+    /// The recipient's DID.
+    pub to_did: String,
+    /// Where to post it; to the node that announced the recipient's twin without it. A bare
+    /// `http://HOST:PORT` means its `/receive`.
+    #[serde(default)]
+    pub to_url: Option<String>,
+    /// The message type URI; a basic message without it.
+    #[serde(default)]
+    pub msg_type: Option<String>,
+    /// What it says: an object, or the text of a basic message.
+    #[serde(default)]
+    pub body: Value,
+    /// The thread it belongs to; it opens one of its own without it.
+    #[serde(default)]
+    pub thid: Option<String>,
+}
+
+/// A message that was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SentMessage {
+    /// Its id.
+    pub id: String,
+    /// Its thread.
+    pub thid: String,
+    /// The sending twin's DID.
+    pub from: String,
+    /// The recipient's DID.
+    pub to: String,
+    /// The message type URI.
+    pub msg_type: String,
+    /// `delivered`: the recipient's node has it in store; `queued`: it is tried again until
+    /// `expires_at`.
+    pub status: String,
+    /// Why it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it is void (RFC 3339).
+    pub expires_at: String,
+}
+
+/// A message a twin received.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ReceivedMessage {
+    /// Position in the twin's inbox, rising from 1.
+    pub seq: u64,
+    /// Its id, its sender's choice.
+    pub id: String,
+    /// The twin.
+    pub twin_id: String,
+    /// The DID that was proven to have sent it; absent for an anonymous message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Its thread.
+    pub thid: String,
+    /// The message type URI.
+    pub msg_type: String,
+    /// What it says.
+    pub body: Value,
+    /// When it arrived (RFC 3339).
+    pub received_at: String,
+    /// Whether it was marked as read.
+    pub read: bool,
+}
+
+/// `POST /messages/{twin_id}/read`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct MarkRead {
+    /// The positions of the messages.
+    pub seqs: Vec<u64>,
+}
+
+/// How many messages were marked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct MarkedRead {
+    /// Those of them that are in the inbox.
+    pub read: usize,
+}
+
+/// The answer to `POST /receive`: the message is in store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct MessageReceipt {
+    /// `received`.
+    pub status: String,
+    /// The message's id.
+    pub id: String,
+    /// The recipient's DID.
+    pub to: String,
+}
