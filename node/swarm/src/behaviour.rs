@@ -5,7 +5,7 @@
 //! generates an event itself, as rust-ipfs requires. It runs inside rust-ipfs's swarm task and
 //! owns all its state; the rest of the crate reaches it through channels only.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
@@ -13,35 +13,44 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use libp2p::core::Endpoint;
-use libp2p::core::transport::PortUse;
+use libp2p::core::transport::{ListenerId, PortUse};
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::request_response::{OutboundRequestId, ProtocolSupport, ResponseChannel};
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{
-    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
-    THandlerInEvent, THandlerOutEvent, ToSwarm,
+    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, ListenOpts, NetworkBehaviour,
+    THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
-use libp2p::{Multiaddr, PeerId, gossipsub, identify, kad, ping, request_response};
+use libp2p::{
+    Multiaddr, PeerId, autonat, dcutr, gossipsub, identify, kad, ping, relay, request_response,
+    upnp,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::admission::Admission;
 use crate::codec::BytesCodec;
 use crate::commands::{Command, Publish, Query, Resend};
-use crate::config::SwarmLimits;
+use crate::config::{Rate, SwarmLimits};
 use crate::dialer::Dialer;
 use crate::error::SwarmError;
 use crate::inbound::{Feedback, GossipMessage, Inbound, InboundRequest, Outbox, PeerEvent};
+use crate::limiter::{Bucket, Limiter};
+use crate::nat::{Nat, autonat_config, relay_config};
 use crate::pace::{ANSWER_TIME, Arrivals, Pacer, SEND_QUEUE};
 use crate::peers::Peer;
 use crate::protocol::{MESSAGE_ID_BYTES, Names, message_id};
+use crate::reach::{Reach, ip};
 use crate::scoring;
+use crate::sole::Sole;
 use crate::stats::Counters;
 
 /// Longest a request may take, whatever its caller says.
 pub(crate) const MAX_REQUEST_TIME: Duration = Duration::from_secs(120);
-/// Requests under way with one peer, each direction.
-const MAX_STREAMS: usize = 128;
+/// Questions about messages under way with one peer; no more are ever open at once.
+const MAX_QUESTIONS: usize = 128;
 /// Pause between two looks at the clock.
 const TICK: Duration = Duration::from_millis(500);
 /// Messages signed and queued before other work gets its turn.
@@ -67,6 +76,14 @@ pub(crate) struct Net {
     pub(crate) identify: identify::Behaviour,
     /// Finds dead connections.
     pub(crate) ping: ping::Behaviour,
+    /// Relays for others.
+    pub(crate) relay: Toggle<Sole<relay::Behaviour>>,
+    /// Turns relayed connections into direct ones. The relay client itself is rust-ipfs's.
+    pub(crate) dcutr: Toggle<dcutr::Behaviour>,
+    /// Tests whether nodes can be dialled.
+    pub(crate) autonat: Toggle<autonat::Behaviour>,
+    /// Asks the router to forward ports.
+    pub(crate) upnp: Toggle<upnp::tokio::Behaviour>,
 }
 
 /// What the behaviour asks of the swarm on its own account.
@@ -74,6 +91,31 @@ pub(crate) struct Net {
 pub(crate) enum Action {
     Dial(DialOpts),
     Disconnect(PeerId),
+    Close(PeerId, ConnectionId),
+    Listen(ListenOpts),
+    StopListening(ListenerId),
+    Confirm(Multiaddr),
+    Expire(Multiaddr),
+}
+
+impl Action {
+    fn into_command<E, T>(self) -> ToSwarm<E, T> {
+        match self {
+            Action::Dial(opts) => ToSwarm::Dial { opts },
+            Action::Disconnect(peer_id) => ToSwarm::CloseConnection {
+                peer_id,
+                connection: CloseConnection::All,
+            },
+            Action::Close(peer_id, connection) => ToSwarm::CloseConnection {
+                peer_id,
+                connection: CloseConnection::One(connection),
+            },
+            Action::Listen(opts) => ToSwarm::ListenOn { opts },
+            Action::StopListening(id) => ToSwarm::RemoveListener { id },
+            Action::Confirm(addr) => ToSwarm::ExternalAddrConfirmed(addr),
+            Action::Expire(addr) => ToSwarm::ExternalAddrExpired(addr),
+        }
+    }
 }
 
 /// Where the answer to something the handle asked for goes.
@@ -91,12 +133,28 @@ pub(crate) struct Dialling {
 #[error("peer is blocked")]
 struct Blocked;
 
+/// A peer whose old connections are not closed yet.
+#[derive(Debug, thiserror::Error)]
+#[error("a dead connection with the peer is still being closed")]
+struct Closing;
+
+/// A connection that is refused whoever it is.
+#[derive(Debug, thiserror::Error)]
+enum Full {
+    #[error("too many connections from one address")]
+    Address,
+    #[error("too little memory left")]
+    Memory,
+}
+
 /// What the behaviour is made from.
 pub(crate) struct Setup {
     pub(crate) names: Names,
     pub(crate) limits: SwarmLimits,
     pub(crate) counters: Arc<Counters>,
     pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) reach: Reach,
+    pub(crate) announce: Vec<Multiaddr>,
 }
 
 /// The handle's ends of the behaviour's channels.
@@ -125,10 +183,20 @@ pub(crate) struct NodeBehaviour {
     pub(crate) peers_out: Outbox<PeerEvent>,
     /// Bytes of gossip handed out and not yet judged.
     pub(crate) inbound_bytes: usize,
+    /// Bytes of requests handed out and not yet answered.
+    pub(crate) request_bytes: usize,
 
     // What is going on.
     pub(crate) peers: HashMap<PeerId, Peer>,
-    pub(crate) blocked: HashSet<PeerId>,
+    pub(crate) admission: Admission<ConnectionId>,
+    pub(crate) limiter: Limiter<PeerId>,
+    /// Own messages, held to the rate others take.
+    own_rate: Option<(Rate, Bucket)>,
+    /// Whether a peer is connected that holds us to that rate.
+    pub(crate) far_peers: bool,
+    /// Whether the process uses more memory than it should.
+    pub(crate) memory_short: bool,
+    pub(crate) nat: Nat,
     pub(crate) dialer: Dialer,
     pub(crate) dialling: HashMap<ConnectionId, Dialling>,
     pub(crate) requested: HashMap<OutboundRequestId, Answer<Vec<u8>>>,
@@ -149,9 +217,16 @@ impl NodeBehaviour {
             limits,
             counters,
             commands,
+            reach,
+            announce,
         } = setup;
         let local = keypair.public().to_peer_id();
-        let net = Net::new(keypair, &names, &limits)?;
+        let net = Net::new(keypair, &names, &limits, &reach)?;
+        let now = Instant::now();
+        let own_rate = limits.gossip_rate.map(below);
+        let own_rate = own_rate.map(|rate| (rate, Bucket::new(rate, now)));
+        let admission = Admission::new(limits.max_connections_per_ip, limits.spare_loopback);
+        let limiter = Limiter::new(limits.gossip_rate, limits.request_rate);
         let (publishes_sender, publishes) = mpsc::channel(limits.publish_queue);
         let (feedback_sender, feedback) = mpsc::unbounded_channel();
         let (gossip_out, gossip) = Outbox::new(limits.inbound_queue);
@@ -174,8 +249,14 @@ impl NodeBehaviour {
             requests_out,
             peers_out,
             inbound_bytes: 0,
+            request_bytes: 0,
             peers: HashMap::new(),
-            blocked: HashSet::new(),
+            admission,
+            limiter,
+            own_rate,
+            far_peers: false,
+            memory_short: false,
+            nat: Nat::new(reach, announce),
             dialer,
             dialling: HashMap::new(),
             requested: HashMap::new(),
@@ -203,26 +284,53 @@ impl NodeBehaviour {
 }
 
 impl Net {
-    fn new(keypair: &Keypair, names: &Names, limits: &SwarmLimits) -> io::Result<Self> {
+    fn new(
+        keypair: &Keypair,
+        names: &Names,
+        limits: &SwarmLimits,
+        reach: &Reach,
+    ) -> io::Result<Self> {
         let local = keypair.public().to_peer_id();
-        let exchange = |protocol: &libp2p::StreamProtocol, max: usize, time: Duration| {
+        let exchange = |protocol: &libp2p::StreamProtocol, max, streams, time: Duration| {
             let config = request_response::Config::default()
                 .with_request_timeout(time)
-                .with_max_concurrent_streams(MAX_STREAMS);
+                .with_max_concurrent_streams(streams);
             let protocols = [(protocol.clone(), ProtocolSupport::Full)];
             request_response::Behaviour::with_codec(BytesCodec { max }, protocols, config)
         };
+        let streams = limits.max_streams_per_peer;
+        let relay = reach.relay_server.as_ref();
         let identify = identify::Config::new(names.identify.clone(), keypair.public())
             .with_agent_version(concat!("pagi/", env!("CARGO_PKG_VERSION")).into())
             .with_push_listen_addr_updates(true);
-        let ping = ping::Config::new().with_timeout(Duration::from_secs(10));
+        // A dead connection is found after two failures in a row: within 40 seconds.
+        let ping = ping::Config::new()
+            .with_interval(Duration::from_secs(10))
+            .with_timeout(Duration::from_secs(10));
         Ok(Net {
             gossip: gossip(keypair, names, limits)?,
-            requests: exchange(&names.request, limits.max_request_bytes, MAX_REQUEST_TIME),
-            pace: exchange(&names.pace, MESSAGE_ID_BYTES, ANSWER_TIME),
+            requests: exchange(
+                &names.request,
+                limits.max_request_bytes,
+                streams,
+                MAX_REQUEST_TIME,
+            ),
+            pace: exchange(&names.pace, MESSAGE_ID_BYTES, MAX_QUESTIONS, ANSWER_TIME),
             kad: dht(local, names),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
+            relay: relay
+                .map(|limits| Sole::new(relay::Behaviour::new(local, relay_config(limits))))
+                .into(),
+            dcutr: reach
+                .relay_client
+                .then(|| dcutr::Behaviour::new(local))
+                .into(),
+            autonat: reach
+                .autonat
+                .then(|| autonat::Behaviour::new(local, autonat_config()))
+                .into(),
+            upnp: reach.upnp.then(upnp::tokio::Behaviour::default).into(),
         })
     }
 }
@@ -267,7 +375,17 @@ fn gossip(
     Ok(gossip)
 }
 
-/// The swarm's DHT, always as a server: it is a DHT of this swarm's nodes only.
+/// A rate that stays below another one, whatever the jitter on the way.
+fn below(rate: Rate) -> Rate {
+    let cut = |n: u32| (n - n / 5).max(1);
+    Rate {
+        per_second: cut(rate.per_second),
+        burst: cut(rate.burst),
+    }
+}
+
+/// The swarm's DHT, as a server unless nobody can reach this node: it is a DHT of this swarm's nodes
+/// only.
 fn dht(local: PeerId, names: &Names) -> kad::Behaviour<MemoryStore> {
     let mut config = kad::Config::new(names.kad.clone());
     config
@@ -296,6 +414,16 @@ impl NetworkBehaviour for NodeBehaviour {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
+        let full = match ip(remote) {
+            _ if self.memory_short => Some(Full::Memory),
+            Some(ip) if !self.admission.arrives(connection, ip) => Some(Full::Address),
+            _ => None,
+        };
+        if let Some(full) = full {
+            tracing::debug!(%remote, reason = %full, "connection refused");
+            self.counters.refused_connections.add(1);
+            return Err(ConnectionDenied::new(full));
+        }
         self.net
             .handle_pending_inbound_connection(connection, local, remote)
     }
@@ -368,13 +496,7 @@ impl NetworkBehaviour for NodeBehaviour {
         let mut published = 0;
         loop {
             if let Some(action) = self.actions.pop_front() {
-                return Poll::Ready(match action {
-                    Action::Dial(opts) => ToSwarm::Dial { opts },
-                    Action::Disconnect(peer_id) => ToSwarm::CloseConnection {
-                        peer_id,
-                        connection: CloseConnection::All,
-                    },
-                });
+                return Poll::Ready(action.into_command());
             }
             match self.net.poll(cx) {
                 Poll::Ready(ToSwarm::GenerateEvent(event)) => {
@@ -398,11 +520,13 @@ impl NetworkBehaviour for NodeBehaviour {
                 continue;
             }
             // Not polled while closed: the answers that open it again arrive through `net`.
-            if self.pacer.open(Instant::now()) {
+            let now = Instant::now();
+            if self.pacer.open(now) && self.may_publish(now) {
                 if published >= PUBLISH_BATCH {
                     cx.waker().wake_by_ref();
                 } else if let Poll::Ready(Some(publish)) = self.publishes.poll_recv(cx) {
                     published += 1;
+                    self.publish_counted(now);
                     self.publish(publish);
                     continue;
                 }
@@ -414,9 +538,33 @@ impl NetworkBehaviour for NodeBehaviour {
 
 impl NodeBehaviour {
     fn refuse_blocked(&self, peer: &PeerId) -> Result<(), ConnectionDenied> {
-        match self.blocked.contains(peer) {
-            true => Err(ConnectionDenied::new(Blocked)),
+        let now = Instant::now();
+        if self.admission.is_banned(peer, now) {
+            self.counters.refused_connections.add(1);
+            return Err(ConnectionDenied::new(Blocked));
+        }
+        match self
+            .peers
+            .get(peer)
+            .is_some_and(|peer| peer.is_closing(now))
+        {
+            true => Err(ConnectionDenied::new(Closing)),
             false => Ok(()),
+        }
+    }
+
+    /// Whether one more own message keeps to the rate others take. The clock reopens this: it is
+    /// looked at again with every tick.
+    fn may_publish(&mut self, now: Instant) -> bool {
+        match &mut self.own_rate {
+            Some((rate, bucket)) if self.far_peers => bucket.ready(*rate, now),
+            _ => true,
+        }
+    }
+
+    fn publish_counted(&mut self, now: Instant) {
+        if let Some((rate, bucket)) = &mut self.own_rate {
+            bucket.take(*rate, now);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the handle asks of the behaviour, and doing it.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use libp2p::kad::{QueryId, RecordKey};
@@ -7,6 +8,7 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId, gossipsub};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admission::Banned;
 use crate::behaviour::{Action, Answer, Dialling, NodeBehaviour};
 use crate::config::{PeerAddr, split_peer};
 use crate::dialer::Dial;
@@ -14,8 +16,13 @@ use crate::error::SwarmError;
 use crate::handle::Published;
 use crate::inbound::Feedback;
 use crate::peers::{PeerInfo, usable};
+use crate::reach::ReachInfo;
 use crate::scoring;
 
+/// How long it may take to listen on all interfaces.
+const INTERFACES_TIME: Duration = Duration::from_millis(400);
+/// Addresses handed out to be remembered.
+const MAX_REMEMBERED: usize = 128;
 /// Pause before a message that met full queues is sent again.
 const RESEND_AFTER: Duration = Duration::from_millis(500);
 
@@ -46,8 +53,25 @@ pub(crate) enum Command {
     Bootstrap { peers: Vec<PeerAddr> },
     /// Consider peers found on the local network.
     Met { peers: Vec<(PeerId, Multiaddr)> },
-    /// Disconnect a peer and keep it away, or let it come back.
-    Block { peer: PeerId, blocked: bool },
+    /// Dial these peers, met in an earlier life, when there are no better ones.
+    Remember { peers: Vec<PeerAddr> },
+    /// List addresses worth remembering.
+    Remembered {
+        answer: oneshot::Sender<Vec<String>>,
+    },
+    /// Disconnect a peer and keep it away, for a while or for good.
+    Ban {
+        peer: PeerId,
+        time: Option<Duration>,
+    },
+    /// Let a peer come back.
+    Pardon { peer: PeerId },
+    /// List the peers kept away.
+    Banned {
+        answer: oneshot::Sender<Vec<Banned>>,
+    },
+    /// Tell how this node can be reached.
+    Reach { answer: oneshot::Sender<ReachInfo> },
 }
 
 /// A message to publish.
@@ -99,8 +123,14 @@ impl NodeBehaviour {
             }
             Command::Bootstrap { peers } => {
                 let now = Instant::now();
+                let start = match self.nat.reach.relay_client {
+                    // Hole punching needs connections that leave from the port this node listens
+                    // on, and interfaces are found one after another.
+                    true => now + INTERFACES_TIME,
+                    false => now,
+                };
                 for (peer, addr) in peers {
-                    self.dialer.bootstrap(peer, addr, now);
+                    self.dialer.bootstrap(peer, addr, start);
                 }
                 self.dial_due(now);
             }
@@ -111,18 +141,26 @@ impl NodeBehaviour {
                 }
                 self.dial_due(now);
             }
-            Command::Block {
-                peer,
-                blocked: true,
-            } => {
-                self.blocked.insert(peer);
+            Command::Remember { peers } => {
+                let now = Instant::now();
+                for (peer, addr) in peers {
+                    self.dialer.remember(peer, addr, now);
+                }
+                self.dial_due(now);
+            }
+            Command::Remembered { answer } => {
+                let _ = answer.send(self.remembered());
+            }
+            Command::Ban { peer, time } => {
+                self.admission.ban(peer, time, Instant::now());
                 self.actions.push_back(Action::Disconnect(peer));
             }
-            Command::Block {
-                peer,
-                blocked: false,
-            } => {
-                self.blocked.remove(&peer);
+            Command::Pardon { peer } => self.admission.pardon(&peer),
+            Command::Banned { answer } => {
+                let _ = answer.send(self.admission.banned(Instant::now()));
+            }
+            Command::Reach { answer } => {
+                let _ = answer.send(self.reach_info());
             }
         }
     }
@@ -220,7 +258,7 @@ impl NodeBehaviour {
         let target = addr.to_string();
         let (addr, peer) = split_peer(addr);
         let opts = match peer {
-            Some(peer) if self.peers.contains_key(&peer) => {
+            Some(peer) if self.is_connected(&peer) => {
                 let _ = answer.send(Ok(()));
                 return;
             }
@@ -247,10 +285,15 @@ impl NodeBehaviour {
         self.actions.push_back(Action::Dial(opts));
     }
 
+    fn is_connected(&self, peer: &PeerId) -> bool {
+        let peer = self.peers.get(peer);
+        peer.is_some_and(|peer| peer.alive().next().is_some())
+    }
+
     /// Dials what the dialer chose.
     pub(crate) fn dial_due(&mut self, now: Instant) {
         for (peer, addrs) in self.dialer.due(now) as Vec<Dial> {
-            if self.blocked.contains(&peer) {
+            if self.admission.is_banned(&peer, now) {
                 continue;
             }
             let opts = DialOpts::peer_id(peer)
@@ -261,6 +304,25 @@ impl NodeBehaviour {
         }
     }
 
+    /// Addresses worth remembering: those this node reached, then those peers that came by
+    /// themselves say they can be reached at.
+    fn remembered(&self) -> Vec<String> {
+        let reached = self.dialer.remembered();
+        let seen: HashSet<PeerId> = reached.iter().map(|(peer, _)| *peer).collect();
+        let claimed = self
+            .peers
+            .iter()
+            .filter(|(id, peer)| peer.member && !seen.contains(id))
+            .flat_map(|(id, peer)| peer.listen_addrs.iter().map(|addr| (*id, addr.clone())));
+        reached
+            .into_iter()
+            .chain(claimed)
+            .take(MAX_REMEMBERED)
+            .filter_map(|(peer, addr)| addr.with_p2p(peer).ok())
+            .map(|addr| addr.to_string())
+            .collect()
+    }
+
     fn peer_infos(&self) -> Vec<PeerInfo> {
         let gossip = &self.net.gossip;
         let in_mesh: Vec<&PeerId> = gossip.all_mesh_peers().collect();
@@ -268,12 +330,14 @@ impl NodeBehaviour {
         let mut infos: Vec<PeerInfo> = self
             .peers
             .iter()
+            .filter(|(_, peer)| peer.alive().next().is_some())
             .map(|(id, peer)| {
                 let score = gossip.peer_score(id);
                 PeerInfo {
                     score,
                     in_mesh: in_mesh.contains(&id),
                     graylisted: score.is_some_and(|score| score < graylist),
+                    limited: self.limiter.offences(id),
                     ..peer.info(id)
                 }
             })
@@ -300,7 +364,15 @@ impl NodeBehaviour {
                     .gossip
                     .report_message_validation_result(&id, &forwarder, acceptance);
             }
-            Feedback::Reply { channel, data } => {
+            Feedback::Reply {
+                channel,
+                data,
+                bytes,
+            } => {
+                self.request_bytes = self.request_bytes.saturating_sub(bytes);
+                let Some(channel) = channel else {
+                    return;
+                };
                 if data.len() > self.limits.max_request_bytes {
                     tracing::warn!(bytes = data.len(), "reply is too large and is not sent");
                 } else if self.net.requests.send_response(channel, data).is_err() {

@@ -8,6 +8,7 @@ use libp2p::{Multiaddr, PeerId};
 use zeroize::Zeroizing;
 
 use crate::error::SwarmError;
+use crate::reach::Reach;
 
 /// The swarm a node joins when nothing else is said.
 pub const DEFAULT_SWARM: &str = "pagi";
@@ -65,6 +66,43 @@ impl fmt::Debug for SwarmConfig {
     }
 }
 
+/// What [`crate::start_with`] takes beside [`SwarmConfig`]; everything is off by default.
+#[derive(Clone, Default)]
+pub struct SwarmOptions {
+    /// How to be reached behind routers.
+    pub reach: Reach,
+    /// Multiaddrs this node is to be found at, where it cannot know: a public address that a
+    /// router or a provider translates, or a host name.
+    pub announce: Vec<String>,
+    /// Multiaddrs ending in `/p2p/PEERID` of peers met in the past (see
+    /// [`crate::Swarm::remembered_peers`]), dialled after the bootstrap peers and only while this
+    /// node has fewer connections than it wants. Ones that cannot be used are left out.
+    pub known_peers: Vec<String>,
+    /// A secret all nodes of the swarm share; who does not have it cannot even begin to talk. TCP
+    /// only: the QUIC transport has no such thing.
+    pub pre_shared_key: Option<Zeroizing<[u8; 32]>>,
+}
+
+impl fmt::Debug for SwarmOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SwarmOptions")
+            .field("reach", &self.reach)
+            .field("announce", &self.announce)
+            .field("known_peers", &self.known_peers)
+            .field("pre_shared_key", &self.pre_shared_key.is_some())
+            .finish()
+    }
+}
+
+/// A token bucket: so many at once, and so many per second in the long run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Tokens that grow back each second.
+    pub per_second: u32,
+    /// Tokens at most.
+    pub burst: u32,
+}
+
 /// Bounds on what one node keeps in memory and accepts from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwarmLimits {
@@ -81,6 +119,28 @@ pub struct SwarmLimits {
     pub max_request_bytes: usize,
     /// Connections in total; further ones are refused.
     pub max_connections: u32,
+    /// Connections with one peer: TCP and QUIC dialled from both sides at once, and one through a
+    /// relay that is being replaced.
+    pub max_connections_per_peer: u32,
+    /// Inbound connections from one IPv4 address or one IPv6 /64 network.
+    pub max_connections_per_ip: u32,
+    /// Connections being set up, each direction.
+    pub max_pending_connections: u32,
+    /// Requests under way with one peer, both directions together.
+    pub max_streams_per_peer: usize,
+    /// Bytes of requests handed out and not yet answered; beyond that the newest is dropped.
+    pub max_pending_request_bytes: usize,
+    /// Resident memory of the process, in bytes, beyond which no further inbound connection is
+    /// accepted; `None` for no limit. Without effect on systems that do not tell.
+    pub max_memory_bytes: Option<u64>,
+    /// Gossip messages from one peer on one topic. The excess is ignored and, when there is much of
+    /// it, costs the peer its score. Own messages wait so as to stay below the same rate.
+    pub gossip_rate: Option<Rate>,
+    /// Requests from one peer; the excess is closed without a reply.
+    pub request_rate: Option<Rate>,
+    /// Whether nodes of the same machine are spared `max_connections_per_ip`, `gossip_rate` and
+    /// `request_rate`.
+    pub spare_loopback: bool,
     /// Peers to be connected with; below that, peers learned from others are dialled.
     pub target_peers: usize,
 }
@@ -94,6 +154,21 @@ impl Default for SwarmLimits {
             max_inbound_bytes: 64 * 1024 * 1024,
             max_request_bytes: 1024 * 1024,
             max_connections: 256,
+            max_connections_per_peer: 4,
+            max_connections_per_ip: 32,
+            max_pending_connections: 64,
+            max_streams_per_peer: 128,
+            max_pending_request_bytes: 64 * 1024 * 1024,
+            max_memory_bytes: None,
+            gossip_rate: Some(Rate {
+                per_second: 1000,
+                burst: 5000,
+            }),
+            request_rate: Some(Rate {
+                per_second: 100,
+                burst: 500,
+            }),
+            spare_loopback: true,
             target_peers: 8,
         }
     }
@@ -122,6 +197,21 @@ impl SwarmConfig {
             ("limits.inbound_queue", limits.inbound_queue),
             ("limits.max_request_bytes", limits.max_request_bytes),
             ("limits.max_connections", limits.max_connections as usize),
+            (
+                "limits.max_connections_per_peer",
+                limits.max_connections_per_peer as usize,
+            ),
+            (
+                "limits.max_connections_per_ip",
+                limits.max_connections_per_ip as usize,
+            ),
+            (
+                "limits.max_pending_connections",
+                limits.max_pending_connections as usize,
+            ),
+            ("limits.max_streams_per_peer", limits.max_streams_per_peer),
+            ("limits.gossip_rate", smallest(limits.gossip_rate)),
+            ("limits.request_rate", smallest(limits.request_rate)),
         ] {
             if value == 0 {
                 return Err(SwarmError::BadConfig {
@@ -136,6 +226,12 @@ impl SwarmConfig {
                 reason: "must hold at least one message of max_gossip_bytes".into(),
             });
         }
+        if limits.max_pending_request_bytes < limits.max_request_bytes {
+            return Err(SwarmError::BadConfig {
+                field: "limits.max_pending_request_bytes",
+                reason: "must hold at least one request of max_request_bytes".into(),
+            });
+        }
         let listen = self
             .listen
             .iter()
@@ -148,6 +244,79 @@ impl SwarmConfig {
             .collect::<Result<_, _>>()?;
         Ok(Checked { listen, bootstrap })
     }
+}
+
+/// The smaller number of a rate.
+fn smallest(rate: Option<Rate>) -> usize {
+    rate.map_or(1, |rate| rate.per_second.min(rate.burst) as usize)
+}
+
+/// The addresses of the options after parsing.
+pub(crate) struct CheckedOptions {
+    pub(crate) announce: Vec<Multiaddr>,
+    pub(crate) known_peers: Vec<PeerAddr>,
+}
+
+impl SwarmOptions {
+    /// Checks the options, and that the addresses of the configuration go with them.
+    ///
+    /// # Errors
+    /// [`SwarmError::BadConfig`] or [`SwarmError::BadAddress`], naming what is wrong.
+    pub(crate) fn check(&self, config: &Checked) -> Result<CheckedOptions, SwarmError> {
+        let announce = self
+            .announce
+            .iter()
+            .map(|a| parse_addr(a).map(|addr| split_peer(addr).0))
+            .collect::<Result<_, _>>()?;
+        if self.pre_shared_key.is_some() {
+            let bootstrap = config.bootstrap.iter().map(|(_, addr)| addr);
+            if let Some(quic) = config.listen.iter().chain(bootstrap).find(|a| is_quic(a)) {
+                return Err(SwarmError::BadAddress {
+                    addr: quic.to_string(),
+                    reason: "QUIC cannot be used with a pre-shared key; use TCP addresses only"
+                        .into(),
+                });
+            }
+        }
+        if let Some(relay) = &self.reach.relay_server {
+            for (field, value) in [
+                ("reach.relay_server.reservations", relay.reservations),
+                ("reach.relay_server.circuits", relay.circuits),
+                (
+                    "reach.relay_server.circuits_per_peer",
+                    relay.circuits_per_peer,
+                ),
+                (
+                    "reach.relay_server.circuit_seconds",
+                    relay.circuit_seconds as usize,
+                ),
+            ] {
+                if value == 0 {
+                    return Err(SwarmError::BadConfig {
+                        field,
+                        reason: "must not be zero".into(),
+                    });
+                }
+            }
+        }
+        let known_peers = self.known_peers.iter().filter_map(|text| {
+            let known = parse_peer_addr(text);
+            if let Err(error) = &known {
+                tracing::warn!(%error, "a remembered peer is left out");
+            }
+            known.ok()
+        });
+        let usable = |(_, addr): &PeerAddr| self.pre_shared_key.is_none() || !is_quic(addr);
+        Ok(CheckedOptions {
+            announce,
+            known_peers: known_peers.filter(usable).collect(),
+        })
+    }
+}
+
+fn is_quic(addr: &Multiaddr) -> bool {
+    addr.iter()
+        .any(|part| matches!(part, Protocol::Quic | Protocol::QuicV1))
 }
 
 fn check_swarm_name(name: &str) -> Result<(), SwarmError> {
@@ -263,5 +432,41 @@ mod tests {
     fn debug_output_has_no_secret() {
         let text = format!("{:?}", SwarmConfig::new([211; 32], "/nowhere"));
         assert!(!text.contains("211"), "{text}");
+        let options = SwarmOptions {
+            pre_shared_key: Some(Zeroizing::new([211; 32])),
+            ..SwarmOptions::default()
+        };
+        let text = format!("{options:?}");
+        assert!(!text.contains("211"), "{text}");
+    }
+
+    #[test]
+    fn a_pre_shared_key_goes_with_tcp_only() {
+        let options = SwarmOptions {
+            pre_shared_key: Some(Zeroizing::new([1; 32])),
+            ..SwarmOptions::default()
+        };
+        let refused = options.check(&config().check().unwrap());
+        assert!(
+            matches!(&refused, Err(SwarmError::BadAddress { reason, .. }) if reason.contains("TCP"))
+        );
+        let tcp = SwarmConfig {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+            ..config()
+        };
+        assert!(options.check(&tcp.check().unwrap()).is_ok());
+        let options = SwarmOptions::default();
+        assert!(options.check(&config().check().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn remembered_peers_that_make_no_sense_are_left_out() {
+        let good = format!("/ip4/127.0.0.1/tcp/9/p2p/{}", PeerId::random());
+        let options = SwarmOptions {
+            known_peers: vec!["rubbish".into(), good, "/ip4/127.0.0.1/tcp/9".into()],
+            ..SwarmOptions::default()
+        };
+        let checked = options.check(&config().check().unwrap()).unwrap();
+        assert_eq!(checked.known_peers.len(), 1);
     }
 }

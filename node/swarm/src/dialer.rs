@@ -1,8 +1,8 @@
 //! Decides whom to dial and when. Pure: time comes in as an argument, dials go out as a list.
 //!
-//! Bootstrap peers are dialled whenever they are not connected; peers learned from others only
-//! while the node has fewer connections than it wants. Failures are followed by a pause that
-//! doubles from one second to a minute.
+//! Bootstrap peers are dialled whenever they are not connected; peers learned from others, and last
+//! of all those remembered from earlier, only while the node has fewer connections than it wants.
+//! Failures are followed by a pause that doubles from one second to a minute.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,6 +20,12 @@ const MAX_KNOWN: usize = 512;
 const MAX_ADDRS: usize = 8;
 /// Failures in a row after which a learned peer is forgotten.
 const MAX_FAILURES: u32 = 6;
+/// Pause after so many failures of a peer that was reached once: it may come back.
+const LONG_PAUSE: Duration = Duration::from_secs(600);
+/// Head start of bootstrap peers before remembered ones.
+const REMEMBERED_AFTER: Duration = Duration::from_secs(2);
+/// Peers handed out to be remembered.
+const MAX_REMEMBERED: usize = 64;
 /// How long a node of another swarm is left alone.
 const QUARANTINE: Duration = Duration::from_secs(600);
 
@@ -38,7 +44,11 @@ pub(crate) struct Dialer {
 struct Known {
     addrs: Vec<Multiaddr>,
     bootstrap: bool,
+    /// Known from an earlier life only.
+    remembered: bool,
     connected: bool,
+    /// An address this node reached the peer at, and when last.
+    proven: Option<(Multiaddr, Instant)>,
     failures: u32,
     /// No attempt before this moment.
     next: Instant,
@@ -51,7 +61,9 @@ impl Known {
         Known {
             addrs: Vec::new(),
             bootstrap: false,
+            remembered: false,
             connected: false,
+            proven: None,
             failures: 0,
             next: now,
             trying_until: None,
@@ -84,6 +96,49 @@ impl Dialer {
         }
     }
 
+    /// Adds a peer met in an earlier life. It is tried after the others.
+    pub(crate) fn remember(&mut self, peer: PeerId, addr: Multiaddr, now: Instant) {
+        if peer == self.local || self.known.len() >= MAX_KNOWN / 2 {
+            return;
+        }
+        let wait = self.known.values().any(|known| known.bootstrap);
+        let known = self.known.entry(peer).or_insert_with(|| Known {
+            remembered: true,
+            next: if wait { now + REMEMBERED_AFTER } else { now },
+            ..Known::new(now)
+        });
+        known.add(addr);
+    }
+
+    /// Records an address at which a member of this swarm was reached.
+    pub(crate) fn proved(&mut self, peer: PeerId, addr: Multiaddr, now: Instant) {
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.proven = Some((addr, now));
+        }
+    }
+
+    /// Whether a peer is to be connected always.
+    pub(crate) fn is_bootstrap(&self, peer: &PeerId) -> bool {
+        self.known.get(peer).is_some_and(|known| known.bootstrap)
+    }
+
+    /// Peers worth remembering with one address each: those reached, connected and latest first.
+    pub(crate) fn remembered(&self) -> Vec<(PeerId, Multiaddr)> {
+        let mut proven: Vec<_> = self
+            .known
+            .iter()
+            .filter_map(|(peer, known)| known.proven.as_ref().map(|proven| (peer, known, proven)))
+            .collect();
+        proven.sort_by_key(|(peer, known, (_, at))| {
+            (!known.connected, std::cmp::Reverse(*at), **peer)
+        });
+        proven
+            .into_iter()
+            .take(MAX_REMEMBERED)
+            .map(|(peer, _, (addr, _))| (*peer, addr.clone()))
+            .collect()
+    }
+
     /// Adds what others tell about a peer's addresses. The freshest addresses replace old ones,
     /// except those a bootstrap peer was configured with.
     pub(crate) fn learn(&mut self, peer: PeerId, addrs: Vec<Multiaddr>, now: Instant) {
@@ -102,6 +157,7 @@ impl Dialer {
         if !known.bootstrap {
             known.addrs.clear();
         }
+        known.remembered = false;
         for addr in addrs {
             known.add(addr);
         }
@@ -114,7 +170,7 @@ impl Dialer {
             .known
             .iter()
             .filter(|(_, k)| idle(k))
-            .max_by_key(|(_, k)| k.failures);
+            .max_by_key(|(_, k)| (k.proven.is_none(), k.failures));
         if let Some(peer) = worst.map(|(peer, _)| *peer) {
             self.known.remove(&peer);
         }
@@ -150,8 +206,14 @@ impl Dialer {
         };
         known.trying_until = None;
         known.failures = known.failures.saturating_add(1);
-        known.next = known.next.max(now + pause(known.failures));
-        if !known.bootstrap && !known.connected && known.failures > MAX_FAILURES {
+        let often = !known.bootstrap && known.failures > MAX_FAILURES;
+        let pause = if often {
+            LONG_PAUSE
+        } else {
+            pause(known.failures)
+        };
+        known.next = known.next.max(now + pause);
+        if often && !known.connected && known.proven.is_none() {
             self.known.remove(&peer);
         }
     }
@@ -184,7 +246,7 @@ impl Dialer {
             .iter_mut()
             .filter(|(_, k)| !k.connected && !trying(k) && k.next <= now && !k.addrs.is_empty())
             .collect();
-        ready.sort_by_key(|(peer, k)| (!k.bootstrap, k.failures, **peer));
+        ready.sort_by_key(|(peer, k)| (!k.bootstrap, k.remembered, k.failures, **peer));
         let mut dials = Vec::new();
         for (peer, known) in ready {
             if known.bootstrap || open < self.target {
@@ -262,6 +324,39 @@ mod tests {
             dialer.failed(dials[1].0, now);
         }
         assert!(dialer.addrs(&dials[1].0).is_empty());
+    }
+
+    #[test]
+    fn remembered_peers_come_last_and_reached_ones_are_remembered() {
+        let now = Instant::now();
+        let [boot, learned, old] = [(); 3].map(|()| PeerId::random());
+        let mut dialer = Dialer::new(PeerId::random(), 3);
+        dialer.bootstrap(boot, addr(1), now);
+        dialer.remember(old, addr(3), now);
+        dialer.remember(boot, addr(4), now);
+        let peers = |dials: Vec<Dial>| dials.into_iter().map(|(p, _)| p).collect::<Vec<_>>();
+        assert_eq!(
+            peers(dialer.due(now)),
+            [boot],
+            "the bootstrap peer has a head start"
+        );
+        dialer.learn(learned, vec![addr(2)], now);
+        let later = now + REMEMBERED_AFTER;
+        assert_eq!(peers(dialer.due(later)), [learned, old]);
+
+        assert!(dialer.remembered().is_empty());
+        for peer in [boot, learned, old] {
+            dialer.connected(peer);
+        }
+        dialer.proved(old, addr(3), now);
+        dialer.proved(learned, addr(2), later);
+        assert_eq!(dialer.remembered(), [(learned, addr(2)), (old, addr(3))]);
+        dialer.disconnected(learned, later);
+        assert_eq!(dialer.remembered()[0].0, old);
+        for _ in 0..20 {
+            dialer.failed(learned, later);
+        }
+        assert_eq!(dialer.due(later + LONG_PAUSE).len(), 1, "it may come back");
     }
 
     #[test]

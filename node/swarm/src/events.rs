@@ -4,15 +4,19 @@ use std::time::Instant;
 
 use libp2p::kad::store::RecordStore;
 use libp2p::swarm::behaviour::ConnectionEstablished;
-use libp2p::swarm::{ConnectionClosed, ConnectionId, DialError, DialFailure, FromSwarm};
+use libp2p::swarm::{
+    ConnectionClosed, ConnectionId, DialError, DialFailure, FromSwarm, ListenFailure,
+};
 use libp2p::{PeerId, gossipsub, identify, kad, ping, request_response};
 
 use crate::behaviour::{Action, Dialling, NetEvent, NodeBehaviour};
 use crate::commands::Query;
+use crate::config::split_peer;
 use crate::error::SwarmError;
 use crate::inbound::{GossipMessage, InboundRequest, PeerEvent, Reply, Verdict};
+use crate::memory::resident_bytes;
 use crate::pace::Id;
-use crate::peers::usable;
+use crate::peers::{Link, usable};
 
 type Exchange = request_response::Event<Vec<u8>, Vec<u8>>;
 
@@ -25,6 +29,10 @@ impl NodeBehaviour {
             NetEvent::Kad(event) => self.on_kad(event),
             NetEvent::Identify(event) => self.on_identify(event),
             NetEvent::Ping(event) => self.on_ping(event),
+            NetEvent::Relay(event) => self.on_relay(event),
+            NetEvent::Dcutr(event) => self.on_dcutr(event),
+            NetEvent::Autonat(event) => self.on_autonat(event),
+            NetEvent::Upnp(event) => self.on_upnp(event),
         }
     }
 
@@ -34,11 +42,21 @@ impl NodeBehaviour {
         self.resend_due(now);
         self.arrivals.expire(now);
         self.drop_idle_queries();
+        self.admission.expire(now);
+        self.limiter.sweep(now);
+        for (peer, score) in self.limiter.scores(now) {
+            self.net.gossip.set_application_score(&peer, score);
+        }
+        if let Some(limit) = self.limits.max_memory_bytes {
+            self.memory_short = resident_bytes().is_some_and(|bytes| bytes > limit);
+        }
+        self.nat_tick(now);
     }
 
     // ---- connections ----
 
     pub(crate) fn connection_changed(&mut self, event: FromSwarm) {
+        self.addresses_changed(&event);
         match event {
             FromSwarm::ConnectionEstablished(ConnectionEstablished {
                 peer_id,
@@ -46,14 +64,15 @@ impl NodeBehaviour {
                 endpoint,
                 ..
             }) => {
-                let addr = endpoint.get_remote_address().clone();
                 self.peers
                     .entry(peer_id)
                     .or_default()
                     .connections
-                    .insert(connection_id, addr);
+                    .insert(connection_id, Link::new(endpoint, Instant::now()));
                 self.dialer.connected(peer_id);
                 self.dialled(connection_id, peer_id);
+                self.prove(peer_id);
+                self.count_connections();
             }
             FromSwarm::ConnectionClosed(ConnectionClosed {
                 peer_id,
@@ -61,12 +80,17 @@ impl NodeBehaviour {
                 remaining_established,
                 ..
             }) => {
+                self.admission.leaves(&connection_id);
                 if let Some(peer) = self.peers.get_mut(&peer_id) {
                     peer.connections.remove(&connection_id);
                 }
                 if remaining_established == 0 {
                     self.peer_gone(peer_id);
                 }
+                self.count_connections();
+            }
+            FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => {
+                self.admission.leaves(&connection_id);
             }
             FromSwarm::DialFailure(DialFailure {
                 peer_id,
@@ -95,7 +119,9 @@ impl NodeBehaviour {
 
     fn dial_failed(&mut self, peer: Option<PeerId>, connection: ConnectionId, error: &DialError) {
         let needless = matches!(error, DialError::DialPeerConditionFalse(_));
-        if let Some(peer) = peer.filter(|_| !needless) {
+        // A connected peer may be dialled at other addresses, to test them or for a better way.
+        let lost = |peer: &PeerId| !self.peers.contains_key(peer);
+        if let Some(peer) = peer.filter(|peer| !needless && lost(peer)) {
             self.dialer.failed(peer, Instant::now());
         }
         if let Some(Dialling {
@@ -118,12 +144,55 @@ impl NodeBehaviour {
     fn peer_gone(&mut self, peer: PeerId) {
         self.dialer.disconnected(peer, Instant::now());
         self.pacer.forget(&peer);
+        self.gone_for_reach(&peer);
         if self.peers.remove(&peer).is_some_and(|gone| gone.member) {
             self.tell(PeerEvent::Disconnected {
                 peer_id: peer.to_string(),
             });
         }
         self.count_members();
+    }
+
+    /// Notes an address at which a member of this swarm was reached.
+    fn prove(&mut self, peer: PeerId) {
+        let member = self.peers.get(&peer).filter(|peer| peer.member);
+        if let Some(addr) = member.and_then(|peer| peer.proven()) {
+            let addr = split_peer(addr.clone()).0;
+            self.dialer.proved(peer, addr, Instant::now());
+        }
+    }
+
+    /// A peer with none but dead connections is gone, though closing them may take a while.
+    fn connection_dead(&mut self, id: PeerId, connection: ConnectionId) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if let Some(link) = peer.connections.get_mut(&connection) {
+            link.dead = Some(Instant::now());
+        }
+        if peer.alive().next().is_none() && std::mem::replace(&mut peer.member, false) {
+            self.pacer.forget(&id);
+            self.gone_for_reach(&id);
+            self.tell(PeerEvent::Disconnected {
+                peer_id: id.to_string(),
+            });
+        }
+        self.count_members();
+        self.count_connections();
+    }
+
+    fn count_connections(&mut self) {
+        let links = || self.peers.values().flat_map(|peer| peer.alive());
+        self.counters.connections.set(links().count() as u64);
+        let relayed = links().filter(|link| link.relayed).count();
+        self.counters.relayed.set(relayed as u64);
+        let spare = self.limits.spare_loopback;
+        self.far_peers = self.peers.values().any(|peer| !(spare && peer.is_local()));
+    }
+
+    /// Whether a peer is not held to any rate.
+    fn spared(&self, peer: &PeerId) -> bool {
+        self.limits.spare_loopback && self.peers.get(peer).is_some_and(|peer| peer.is_local())
     }
 
     fn count_members(&self) {
@@ -160,18 +229,26 @@ impl NodeBehaviour {
         let Some(peer) = self.peers.get_mut(&peer_id) else {
             return;
         };
-        let addrs = usable(&info.listen_addrs, peer.connections.get(&connection_id));
+        let link = peer.connections.get(&connection_id);
+        let addrs = usable(&info.listen_addrs, link.map(|link| &link.addr));
         peer.identified(&info, addrs.clone());
         if !member {
             return; // a plain IPFS node: blocks only
         }
         let new = !std::mem::replace(&mut peer.member, true);
-        for addr in &addrs {
-            self.net.kad.add_address(&peer_id, addr.clone());
+        // A node that cannot be reached does not offer to answer.
+        if info.protocols.contains(&self.names.kad) {
+            for addr in &addrs {
+                self.net.kad.add_address(&peer_id, addr.clone());
+            }
+        } else {
+            self.net.kad.remove_peer(&peer_id);
         }
         self.dialer.learn(peer_id, addrs.clone(), now);
         self.dialer.connected(peer_id);
         self.dialer.settled(peer_id);
+        self.prove(peer_id);
+        self.consider_for_reach(peer_id, &info, now);
         if new {
             self.count_members();
             if self.counters.connected.get() == 1 {
@@ -193,9 +270,11 @@ impl NodeBehaviour {
                     peer.rtt_ms = Some(rtt.as_secs_f64() * 1000.0);
                 }
             }
-            Err(ping::Failure::Timeout) => {
-                tracing::info!(peer = %event.peer, "peer does not answer pings: disconnecting");
-                self.actions.push_back(Action::Disconnect(event.peer));
+            Err(failure) if is_dead(&failure) => {
+                tracing::info!(peer = %event.peer, %failure, "connection is dead: closing it");
+                self.actions
+                    .push_back(Action::Close(event.peer, event.connection));
+                self.connection_dead(event.peer, event.connection);
             }
             Err(_) => {}
         }
@@ -234,6 +313,11 @@ impl NodeBehaviour {
 
     fn on_message(&mut self, from: PeerId, id: gossipsub::MessageId, message: gossipsub::Message) {
         self.counters.received.add(1);
+        let topic = message.topic.as_str();
+        if !self.spared(&from) && !self.limiter.message(from, topic, Instant::now()) {
+            self.counters.gossip_limited.add(1);
+            return self.message_dropped(Verdict::new(self.feedback_sender.clone(), id, from, 0));
+        }
         let bytes = message.data.len();
         let author = message
             .source
@@ -311,7 +395,16 @@ impl NodeBehaviour {
                     request, channel, ..
                 } => {
                     self.counters.requests_in.add(1);
-                    let reply = Reply::new(self.feedback_sender.clone(), channel);
+                    let bytes = request.len();
+                    let full = self.request_bytes + bytes > self.limits.max_pending_request_bytes;
+                    let spared = self.spared(&peer);
+                    if full || !(spared || self.limiter.request(peer, Instant::now())) {
+                        tracing::debug!(%peer, "a request was not taken: too many");
+                        self.counters.requests_limited.add(1);
+                        return;
+                    }
+                    self.request_bytes += bytes;
+                    let reply = Reply::new(self.feedback_sender.clone(), channel, bytes);
                     let peer_id = peer.to_string();
                     let request = InboundRequest {
                         peer_id,
@@ -407,6 +500,16 @@ impl NodeBehaviour {
     }
 }
 
+/// Whether a failed ping says that nobody is at the other end. The protocol keeps the first failure
+/// to itself, and after it opens a new stream; so a connection that went dead is reported as one
+/// where a stream could not be opened, not as one where an answer was late.
+fn is_dead(failure: &ping::Failure) -> bool {
+    match failure {
+        ping::Failure::Timeout | ping::Failure::Other { .. } => true,
+        ping::Failure::Unsupported => false,
+    }
+}
+
 fn request_error(peer: PeerId, error: request_response::OutboundFailure) -> SwarmError {
     use request_response::OutboundFailure;
     let reason = error.to_string();
@@ -418,5 +521,20 @@ fn request_error(peer: PeerId, error: request_response::OutboundFailure) -> Swar
         OutboundFailure::ConnectionClosed | OutboundFailure::Io(_) => {
             SwarmError::NoReply { peer, reason }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_connection_is_told_from_a_peer_that_does_not_ping() {
+        let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        assert!(is_dead(&ping::Failure::Other {
+            error: Box::new(late)
+        }));
+        assert!(is_dead(&ping::Failure::Timeout));
+        assert!(!is_dead(&ping::Failure::Unsupported));
     }
 }

@@ -12,10 +12,12 @@ use serde::Serialize;
 use tokio::sync::{RwLock, mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::admission::Banned;
 use crate::commands::{Command, Publish};
 use crate::config::{SwarmLimits, parse_addr, parse_peer};
 use crate::error::SwarmError;
 use crate::peers::PeerInfo;
+use crate::reach::ReachInfo;
 use crate::start::store_is_free;
 use crate::stats::{Counters, SwarmStats};
 
@@ -66,7 +68,8 @@ impl Swarm {
         &self.shared.peer_id
     }
 
-    /// The multiaddrs this node listens on, each ending in `/p2p/PEERID`.
+    /// The multiaddrs this node listens on, each ending in `/p2p/PEERID`; those with
+    /// `/p2p-circuit` lead through a relay that holds a reservation for this node, and come last.
     ///
     /// # Errors
     /// [`SwarmError::Closed`] after shutdown.
@@ -82,7 +85,8 @@ impl Swarm {
             .filter_map(|addr| addr.with_p2p(self.shared.local).ok())
             .map(|addr| addr.to_string())
             .collect();
-        addrs.sort();
+        addrs.sort_by_key(|addr| (addr.contains("/p2p-circuit"), addr.clone()));
+        addrs.dedup();
         Ok(addrs)
     }
 
@@ -178,23 +182,52 @@ impl Swarm {
     /// # Errors
     /// [`SwarmError::BadPeerId`], or [`SwarmError::Closed`] after shutdown.
     pub async fn block_peer(&self, peer_id: &str) -> Result<(), SwarmError> {
-        self.send(Command::Block {
-            peer: parse_peer(peer_id)?,
-            blocked: true,
-        })
-        .await
+        self.ban_peer(peer_id, None).await
     }
 
-    /// Takes a [`Swarm::block_peer`] back.
+    /// Like [`Swarm::block_peer`], for `time` only; `None` is until the end of the process. The last
+    /// word on a peer counts.
+    ///
+    /// # Errors
+    /// [`SwarmError::BadPeerId`], or [`SwarmError::Closed`] after shutdown.
+    pub async fn ban_peer(&self, peer_id: &str, time: Option<Duration>) -> Result<(), SwarmError> {
+        let peer = parse_peer(peer_id)?;
+        self.send(Command::Ban { peer, time }).await
+    }
+
+    /// Takes a [`Swarm::block_peer`] or [`Swarm::ban_peer`] back.
     ///
     /// # Errors
     /// [`SwarmError::BadPeerId`], or [`SwarmError::Closed`] after shutdown.
     pub async fn unblock_peer(&self, peer_id: &str) -> Result<(), SwarmError> {
-        self.send(Command::Block {
-            peer: parse_peer(peer_id)?,
-            blocked: false,
-        })
-        .await
+        let peer = parse_peer(peer_id)?;
+        self.send(Command::Pardon { peer }).await
+    }
+
+    /// The peers that are kept away, by peer id.
+    ///
+    /// # Errors
+    /// [`SwarmError::Closed`] after shutdown.
+    pub async fn banned(&self) -> Result<Vec<Banned>, SwarmError> {
+        self.ask(|answer| Command::Banned { answer }).await
+    }
+
+    /// Multiaddrs ending in `/p2p/PEERID` of peers worth dialling after a restart (see
+    /// [`crate::SwarmOptions::known_peers`]): up to 128, those this node itself reached first,
+    /// connected and latest ones before others, then those that connected members claim.
+    ///
+    /// # Errors
+    /// [`SwarmError::Closed`] after shutdown.
+    pub async fn remembered_peers(&self) -> Result<Vec<String>, SwarmError> {
+        self.ask(|answer| Command::Remembered { answer }).await
+    }
+
+    /// How this node can be reached from outside.
+    ///
+    /// # Errors
+    /// [`SwarmError::Closed`] after shutdown.
+    pub async fn reach(&self) -> Result<ReachInfo, SwarmError> {
+        self.ask(|answer| Command::Reach { answer }).await
     }
 
     /// Announces in the swarm's DHT that this node has a block. The announcement is kept in memory

@@ -144,24 +144,50 @@ pub struct InboundRequest {
 #[derive(Debug)]
 pub struct Reply {
     feedback: mpsc::UnboundedSender<Feedback>,
-    channel: ResponseChannel<Vec<u8>>,
+    channel: Option<ResponseChannel<Vec<u8>>>,
+    data: Vec<u8>,
+    bytes: usize,
 }
 
 impl Reply {
     pub(crate) fn new(
         feedback: mpsc::UnboundedSender<Feedback>,
         channel: ResponseChannel<Vec<u8>>,
+        bytes: usize,
     ) -> Self {
-        Reply { feedback, channel }
+        Reply {
+            feedback,
+            channel: Some(channel),
+            data: Vec::new(),
+            bytes,
+        }
     }
 
     /// Sends the reply. A reply larger than the swarm's `max_request_bytes` is not sent; the peer
     /// sees the request closed.
-    pub fn send(self, data: Vec<u8>) {
+    pub fn send(mut self, data: Vec<u8>) {
+        if let Some(channel) = self.channel.take() {
+            self.data = data;
+            self.report(Some(channel));
+        }
+    }
+
+    fn report(&mut self, channel: Option<ResponseChannel<Vec<u8>>>) {
+        // Fails only after shutdown, when nobody cares any more.
         let _ = self.feedback.send(Feedback::Reply {
-            channel: self.channel,
-            data,
+            channel,
+            data: std::mem::take(&mut self.data),
+            bytes: std::mem::take(&mut self.bytes),
         });
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        // Not answered: what the request took is free again.
+        if self.channel.take().is_some() {
+            self.report(None);
+        }
     }
 }
 
@@ -177,9 +203,11 @@ pub(crate) enum Feedback {
         bytes: usize,
         acceptance: MessageAcceptance,
     },
+    /// The end of a request of so many `bytes`, with or without an answer.
     Reply {
-        channel: ResponseChannel<Vec<u8>>,
+        channel: Option<ResponseChannel<Vec<u8>>>,
         data: Vec<u8>,
+        bytes: usize,
     },
 }
 

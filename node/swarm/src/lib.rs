@@ -19,14 +19,18 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `config.rs`, `error.rs`, `stats.rs` | what goes in, what can go wrong, what is counted |
+//! | `config.rs`, `reach.rs`, `error.rs`, `stats.rs` | what goes in, what can go wrong, what is counted |
 //! | `start.rs` | building the node and bringing up its listeners |
 //! | `handle.rs`, `blocks.rs` | the [`Swarm`] handle: network calls, content calls |
 //! | `inbound.rs` | what the network delivers: gossip, requests, peer events |
 //! | `behaviour.rs`, `commands.rs`, `events.rs` | the libp2p behaviour and its reactions |
-//! | `dialer.rs`, `pace.rs` | whom to dial when; how fast to publish (both pure) |
-//! | `peers.rs`, `scoring.rs`, `protocol.rs`, `codec.rs` | connected peers, score weights, protocol names, framing |
+//! | `nat.rs` | the behaviour's part in getting through routers: relays, hole punching, dial-back |
+//! | `dialer.rs`, `relays.rs` | whom to dial when; whom to ask to relay (both pure) |
+//! | `pace.rs`, `limiter.rs`, `admission.rs` | how fast to publish; how much a peer may send; who may connect (all pure) |
+//! | `memory.rs` | how much memory the process uses |
+//! | `peers.rs`, `scoring.rs`, `protocol.rs`, `codec.rs`, `sole.rs` | connected peers, score weights, protocol names, framing, a shareable behaviour |
 
+mod admission;
 mod behaviour;
 mod blocks;
 mod codec;
@@ -37,18 +41,26 @@ mod error;
 mod events;
 mod handle;
 mod inbound;
+mod limiter;
+mod memory;
+mod nat;
 mod pace;
 mod peers;
 mod protocol;
+mod reach;
+mod relays;
 mod scoring;
+mod sole;
 mod start;
 mod stats;
 
+pub use admission::Banned;
 pub use blocks::StoreCheck;
-pub use config::{DEFAULT_SWARM, SwarmConfig, SwarmLimits};
+pub use config::{DEFAULT_SWARM, Rate, SwarmConfig, SwarmLimits, SwarmOptions};
 pub use error::SwarmError;
 pub use handle::{Published, Swarm};
 pub use inbound::{GossipMessage, Inbound, InboundRequest, PeerEvent, Reply, Verdict};
 pub use peers::PeerInfo;
-pub use start::{LOG_FILTER, start};
+pub use reach::{Reach, ReachInfo, Reachability, RelayLimits};
+pub use start::{LOG_FILTER, start, start_with};
 pub use stats::SwarmStats;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use connexa::behaviour::BehaviourEvent;
 use connexa::prelude::mdns;
 use connexa::prelude::transport::dns::DnsResolver;
+use connexa::prelude::transport::pnet::PreSharedKey;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId};
@@ -16,11 +17,12 @@ use rust_ipfs::builder::IpfsBuilder;
 use rust_ipfs::repo::LockError;
 use rust_ipfs::{Ipfs, Keypair};
 use tokio::sync::{RwLock, mpsc};
+use zeroize::Zeroizing;
 
 use crate::behaviour::{Ends, NodeBehaviour, Setup};
 use crate::blocks::{clear_temporary_files, sync_dirs};
 use crate::commands::Command;
-use crate::config::{Checked, SwarmConfig};
+use crate::config::{Checked, CheckedOptions, SwarmConfig, SwarmOptions};
 use crate::error::SwarmError;
 use crate::handle::{Shared, Swarm};
 use crate::inbound::Inbound;
@@ -32,12 +34,8 @@ use crate::stats::Counters;
 pub const LOG_FILTER: &str =
     "connexa=off,rust_ipfs=warn,rust_ipfs::p2p=off,libp2p_gossipsub=error,libp2p_kad=error";
 
-/// Connections with one peer: TCP and QUIC dialled from both sides at once.
-const MAX_CONNECTIONS_PER_PEER: u32 = 4;
 /// Commands waiting for the network task.
 const COMMANDS: usize = 256;
-/// Handshakes under way.
-const MAX_PENDING: u32 = 64;
 /// A connection that no protocol needs is kept this long: connections are what a small swarm
 /// consists of. Dead ones are found by ping.
 const IDLE_SECONDS: u64 = 24 * 3600;
@@ -53,7 +51,23 @@ const IDLE_SECONDS: u64 = 24 * 3600;
 /// [`SwarmError::InUse`] when another node has the data directory open, [`SwarmError::Listen`]
 /// when an address cannot be listened on, [`SwarmError::Start`] for anything else.
 pub async fn start(config: SwarmConfig) -> Result<(Swarm, Inbound), SwarmError> {
-    let Checked { listen, bootstrap } = config.check()?;
+    start_with(config, SwarmOptions::default()).await
+}
+
+/// Starts a node like [`start`], with more than the ordinary switched on.
+///
+/// # Errors
+/// Those of [`start`]; [`SwarmError::BadAddress`] also for a QUIC address beside a pre-shared key.
+pub async fn start_with(
+    config: SwarmConfig,
+    options: SwarmOptions,
+) -> Result<(Swarm, Inbound), SwarmError> {
+    let checked = config.check()?;
+    let CheckedOptions {
+        announce,
+        known_peers,
+    } = options.check(&checked)?;
+    let Checked { listen, bootstrap } = checked;
     let keypair = Keypair::ed25519_from_bytes(*config.secret_key).map_err(failed)?;
     let local: PeerId = keypair.public().to_peer_id();
     let names = Names::new(&config.swarm).map_err(failed)?;
@@ -67,14 +81,16 @@ pub async fn start(config: SwarmConfig) -> Result<(Swarm, Inbound), SwarmError> 
         limits,
         counters: counted,
         commands: receiver,
+        reach: options.reach,
+        announce,
     };
+    let secret = options.pre_shared_key;
 
     // rust-ipfs's builder cannot move between threads, so it lives and dies on one.
     let runtime = tokio::runtime::Handle::current();
     let path = store_dir.clone();
-    let max_connections = config.limits.max_connections;
     let met = config.mdns.then(|| commands.clone());
-    let build = move || runtime.block_on(build(keypair, setup, &path, max_connections, met));
+    let build = move || runtime.block_on(build(keypair, setup, &path, secret, met));
     let (ipfs, ends) = tokio::task::spawn_blocking(build).await.map_err(failed)??;
 
     let shared = Shared {
@@ -109,6 +125,8 @@ pub async fn start(config: SwarmConfig) -> Result<(Swarm, Inbound), SwarmError> 
     // Only now: a peer met earlier would be told that this node listens nowhere.
     let peers = bootstrap;
     swarm.send(Command::Bootstrap { peers }).await?;
+    let peers = known_peers;
+    swarm.send(Command::Remember { peers }).await?;
     tracing::info!(peer_id = %local, swarm = config.swarm, "network started");
     Ok((swarm, ends.inbound))
 }
@@ -133,10 +151,12 @@ async fn build(
     keypair: Keypair,
     setup: Setup,
     store_dir: &Path,
-    max_connections: u32,
+    secret: Option<Zeroizing<[u8; 32]>>,
     met: Option<mpsc::Sender<Command>>,
 ) -> Result<(Ipfs, Ends), SwarmError> {
     let (sender, receiver) = std::sync::mpsc::channel();
+    let relay_client = setup.reach.relay_client;
+    let limits = setup.limits.clone();
     let mut builder = IpfsBuilder::with_keypair(&keypair)
         .map_err(failed)?
         .with_custom_behaviour(move |keypair| {
@@ -147,17 +167,25 @@ async fn build(
         .with_bitswap()
         .set_path(store_dir)
         .enable_tcp()
-        .enable_quic()
         // The machine's own resolver, not a public one.
         .enable_dns_with_resolver(DnsResolver::Local)
-        .set_connection_limits(move |limits| {
-            limits
-                .with_max_established(Some(max_connections))
-                .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER))
-                .with_max_pending_incoming(Some(MAX_PENDING))
-                .with_max_pending_outgoing(Some(MAX_PENDING))
+        .set_connection_limits(move |unlimited| {
+            unlimited
+                .with_max_established(Some(limits.max_connections))
+                .with_max_established_per_peer(Some(limits.max_connections_per_peer))
+                .with_max_pending_incoming(Some(limits.max_pending_connections))
+                .with_max_pending_outgoing(Some(limits.max_pending_connections))
         })
         .set_idle_connection_timeout(IDLE_SECONDS);
+    builder = match secret {
+        // QUIC would go past the secret.
+        Some(secret) => builder.enable_pnet(PreSharedKey::new(*secret)),
+        None => builder.enable_quic(),
+    };
+    if relay_client {
+        // The transport and its client only; what to do with them is decided in `nat.rs`.
+        builder = builder.with_relay(false);
+    }
     if let Some(met) = met {
         // rust-ipfs runs mDNS but does nothing with what it finds; the dialer does.
         builder = builder.with_mdns().swarm_events(move |_, event| {

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Counts since the swarm was started, except `connected`, which is the present number.
+/// Counts since the swarm was started, except `connected`, `connections` and `relayed`, which are
+/// present numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SwarmStats {
     /// Messages published to at least one peer.
@@ -31,6 +32,26 @@ pub struct SwarmStats {
     pub requests_out: u64,
     /// Peers of this swarm connected now.
     pub connected: u64,
+    /// Connections open now, relayed ones included.
+    pub connections: u64,
+    /// Of those, the ones that lead through a relay.
+    pub relayed: u64,
+    /// Inbound connections refused: too many from one address, too little memory, or banned.
+    pub refused_connections: u64,
+    /// Gossip messages ignored because a peer sent too many.
+    pub gossip_limited: u64,
+    /// Requests closed because a peer sent too many, or too many bytes of them wait.
+    pub requests_limited: u64,
+    /// As a relay: reservations granted, renewals not counted.
+    pub reservations: u64,
+    /// As a relay: circuits opened.
+    pub circuits: u64,
+    /// As a relay: reservations and circuits refused.
+    pub relay_refused: u64,
+    /// Relayed connections that hole punching made direct.
+    pub holes_punched: u64,
+    /// Relayed connections that could not be made direct.
+    pub holes_failed: u64,
 }
 
 macro_rules! counters {
@@ -61,6 +82,16 @@ counters!(
     requests_in,
     requests_out,
     connected,
+    connections,
+    relayed,
+    refused_connections,
+    gossip_limited,
+    requests_limited,
+    reservations,
+    circuits,
+    relay_refused,
+    holes_punched,
+    holes_failed,
 );
 
 /// One number, changed by the network task and read by anyone.

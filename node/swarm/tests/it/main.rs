@@ -10,5 +10,7 @@ mod blocks;
 mod discovery;
 mod durability;
 mod gossip;
+mod limits;
+mod reach;
 mod requests;
 mod support;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pagi_swarm::{GossipMessage, Inbound, PeerInfo, Swarm, SwarmConfig, start};
+use pagi_swarm::{GossipMessage, Inbound, PeerInfo, Swarm, SwarmConfig, SwarmOptions, start_with};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -27,11 +27,20 @@ pub fn config(seed: u8, dir: &Path) -> SwarmConfig {
 
 /// Starts a node whose key is made of `seed`.
 pub async fn node(seed: u8, change: impl FnOnce(&mut SwarmConfig)) -> Node {
+    node_opt(seed, change, SwarmOptions::default()).await
+}
+
+/// Starts a node with options.
+pub async fn node_opt(
+    seed: u8,
+    change: impl FnOnce(&mut SwarmConfig),
+    options: SwarmOptions,
+) -> Node {
     init_log();
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(seed, dir.path());
     change(&mut config);
-    let (swarm, inbound) = start(config).await.unwrap();
+    let (swarm, inbound) = start_with(config, options).await.unwrap();
     Node {
         swarm,
         inbound,

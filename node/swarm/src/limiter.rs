@@ -1,0 +1,311 @@
+//! How much one peer may send. Pure: time comes in as an argument.
+//!
+//! Each peer has a token bucket for requests and one for gossip on each topic. What exceeds them is
+//! dropped by the caller and remembered here as an offence; offences fade, and while there are many
+//! the peer's gossip score falls until gossipsub itself stops listening to it. A peer that
+//! reconnects finds its buckets as it left them.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+use crate::config::Rate;
+
+/// Offences that cost nothing: an honest peer may pass on what several others publish at once.
+const FORGIVEN: f64 = 100.0;
+/// Points lost per offence beyond those.
+const WEIGHT: f64 = 0.5;
+/// Most points a peer can lose here; well below the graylist threshold, so that no other merit
+/// outweighs it.
+const MAX_LOSS: f64 = 250.0;
+/// Offences remembered at most: what a peer has to sit out is bounded.
+const MAX_OFFENCES: f64 = 1000.0;
+/// After this long half of the offences are forgotten.
+const HALF_LIFE: Duration = Duration::from_secs(60);
+/// Peers remembered; beyond that, the one that was quiet longest is forgotten.
+const MAX_PEERS: usize = 4096;
+/// Topics with a bucket of their own for one peer; further topics share one.
+const MAX_TOPICS: usize = 64;
+/// Where topics beyond [`MAX_TOPICS`] are counted; no topic can be named so.
+const OTHER_TOPICS: &str = "";
+
+/// A token bucket.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    tokens: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub(crate) fn new(rate: Rate, now: Instant) -> Self {
+        Bucket {
+            tokens: f64::from(rate.burst),
+            at: now,
+        }
+    }
+
+    /// Whether there is a token.
+    pub(crate) fn ready(&mut self, rate: Rate, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.at = self.at.max(now);
+        self.tokens =
+            (self.tokens + passed * f64::from(rate.per_second)).min(f64::from(rate.burst));
+        self.tokens >= 1.0
+    }
+
+    /// Takes a token; false when there is none.
+    pub(crate) fn take(&mut self, rate: Rate, now: Instant) -> bool {
+        let ready = self.ready(rate, now);
+        if ready {
+            self.tokens -= 1.0;
+        }
+        ready
+    }
+}
+
+/// What is remembered of every peer; see the module documentation.
+#[derive(Debug)]
+pub(crate) struct Limiter<P> {
+    gossip: Option<Rate>,
+    requests: Option<Rate>,
+    peers: HashMap<P, Usage>,
+}
+
+#[derive(Debug)]
+struct Usage {
+    gossip: HashMap<String, Bucket>,
+    requests: Option<Bucket>,
+    offences: f64,
+    /// Offences ever, for display.
+    total: u64,
+    faded: Instant,
+    seen: Instant,
+}
+
+impl Usage {
+    fn new(now: Instant) -> Self {
+        Usage {
+            gossip: HashMap::new(),
+            requests: None,
+            offences: 0.0,
+            total: 0,
+            faded: now,
+            seen: now,
+        }
+    }
+
+    fn fade(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.faded).as_secs_f64();
+        self.faded = self.faded.max(now);
+        self.offences *= 0.5f64.powf(passed / HALF_LIFE.as_secs_f64());
+    }
+
+    fn offend(&mut self, now: Instant) {
+        self.fade(now);
+        self.offences = (self.offences + 1.0).min(MAX_OFFENCES);
+        self.total += 1;
+    }
+}
+
+impl<P: Copy + Eq + Hash> Limiter<P> {
+    /// A limiter; `None` is no limit.
+    pub(crate) fn new(gossip: Option<Rate>, requests: Option<Rate>) -> Self {
+        Limiter {
+            gossip,
+            requests,
+            peers: HashMap::new(),
+        }
+    }
+
+    /// Counts a gossip message of a peer; false when it is one too many.
+    pub(crate) fn message(&mut self, peer: P, topic: &str, now: Instant) -> bool {
+        let Some(rate) = self.gossip else {
+            return true;
+        };
+        let usage = self.usage(peer, now);
+        let topic = match usage.gossip.len() < MAX_TOPICS || usage.gossip.contains_key(topic) {
+            true => topic,
+            false => OTHER_TOPICS,
+        };
+        if !usage.gossip.contains_key(topic) {
+            usage.gossip.insert(topic.into(), Bucket::new(rate, now));
+        }
+        let within = usage
+            .gossip
+            .get_mut(topic)
+            .is_none_or(|bucket| bucket.take(rate, now));
+        if !within {
+            usage.offend(now);
+        }
+        within
+    }
+
+    /// Counts a request of a peer; false when it is one too many.
+    pub(crate) fn request(&mut self, peer: P, now: Instant) -> bool {
+        let Some(rate) = self.requests else {
+            return true;
+        };
+        let usage = self.usage(peer, now);
+        let within = usage
+            .requests
+            .get_or_insert_with(|| Bucket::new(rate, now))
+            .take(rate, now);
+        if !within {
+            usage.offend(now);
+        }
+        within
+    }
+
+    fn usage(&mut self, peer: P, now: Instant) -> &mut Usage {
+        if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer) {
+            let quiet = self.peers.iter().min_by_key(|(_, usage)| usage.seen);
+            if let Some(quiet) = quiet.map(|(peer, _)| *peer) {
+                self.peers.remove(&quiet);
+            }
+        }
+        let usage = self.peers.entry(peer).or_insert_with(|| Usage::new(now));
+        usage.seen = now;
+        usage
+    }
+
+    /// How many messages and requests of a peer were too many, ever.
+    pub(crate) fn offences(&self, peer: &P) -> u64 {
+        self.peers.get(peer).map_or(0, |usage| usage.total)
+    }
+
+    /// The peers that offended, each with what it adds to its gossip score: zero or less.
+    pub(crate) fn scores(&mut self, now: Instant) -> Vec<(P, f64)> {
+        self.peers
+            .iter_mut()
+            .filter(|(_, usage)| usage.total > 0)
+            .map(|(peer, usage)| {
+                usage.fade(now);
+                (*peer, score(usage.offences))
+            })
+            .collect()
+    }
+
+    /// Forgets peers of whom nothing is left to remember.
+    pub(crate) fn sweep(&mut self, now: Instant) {
+        let (gossip, requests) = (self.gossip, self.requests);
+        let refill = |rate: Option<Rate>| {
+            rate.map_or(0.0, |rate| {
+                f64::from(rate.burst) / f64::from(rate.per_second.max(1))
+            })
+        };
+        let full = Duration::from_secs_f64(refill(gossip).max(refill(requests)) + 1.0);
+        self.peers.retain(|_, usage| {
+            usage.fade(now);
+            now.saturating_duration_since(usage.seen) < full || usage.offences >= 0.5
+        });
+    }
+}
+
+fn score(offences: f64) -> f64 {
+    let beyond = (offences - FORGIVEN).max(0.0);
+    match beyond > 0.0 {
+        true => -(beyond * WEIGHT).min(MAX_LOSS),
+        false => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::scoring;
+
+    const RATE: Rate = Rate {
+        per_second: 10,
+        burst: 20,
+    };
+
+    fn passed(
+        limiter: &mut Limiter<u8>,
+        peer: u8,
+        topic: &str,
+        count: usize,
+        now: Instant,
+    ) -> usize {
+        (0..count)
+            .filter(|_| limiter.message(peer, topic, now))
+            .count()
+    }
+
+    #[test]
+    fn each_peer_and_topic_has_its_own_bucket_that_refills() {
+        let start = Instant::now();
+        let mut limiter = Limiter::new(Some(RATE), None);
+        assert_eq!(passed(&mut limiter, 1, "a", 50, start), 20);
+        assert_eq!(passed(&mut limiter, 1, "b", 50, start), 20);
+        assert_eq!(
+            passed(&mut limiter, 2, "a", 15, start),
+            15,
+            "others are not hurt"
+        );
+        let later = start + Duration::from_secs(1);
+        assert_eq!(passed(&mut limiter, 1, "a", 50, later), 10);
+        assert_eq!((limiter.offences(&1), limiter.offences(&2)), (100, 0));
+    }
+
+    #[test]
+    fn spam_silences_the_spammer_for_a_while_and_is_forgotten() {
+        let start = Instant::now();
+        let mut limiter = Limiter::new(Some(RATE), None);
+        passed(&mut limiter, 1, "a", 120, start);
+        assert_eq!(limiter.scores(start), [(1, 0.0)], "a slip is forgiven");
+        passed(&mut limiter, 1, "a", 5000, start);
+        let worst = limiter.scores(start)[0].1;
+        let best = scoring::params().topic_score_cap;
+        let graylist = scoring::thresholds().graylist_threshold;
+        assert!(worst + best < graylist, "{worst}");
+        let later = start + Duration::from_secs(300);
+        assert_eq!(limiter.scores(later), [(1, 0.0)], "five minutes later");
+        limiter.sweep(start + Duration::from_secs(3600));
+        assert_eq!(limiter.peers.len(), 0);
+    }
+
+    #[test]
+    fn requests_are_counted_apart_and_no_limit_is_no_limit() {
+        let now = Instant::now();
+        let mut limiter = Limiter::new(None, Some(RATE));
+        assert_eq!(passed(&mut limiter, 1, "a", 5000, now), 5000);
+        assert_eq!((0..50).filter(|_| limiter.request(1, now)).count(), 20);
+        assert_eq!(limiter.offences(&1), 30);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn never_more_than_burst_and_rate_allow_and_memory_is_bounded(
+            steps in proptest::collection::vec((0u64..400, 1usize..30), 1..200),
+        ) {
+            let start = Instant::now();
+            let mut now = start;
+            let mut limiter = Limiter::new(Some(RATE), None);
+            let mut through = 0;
+            for (n, (millis, count)) in steps.into_iter().enumerate() {
+                now += Duration::from_millis(millis);
+                through += passed(&mut limiter, 1, "a", count, now);
+                passed(&mut limiter, 1, &format!("topic {n}"), 1, now);
+                let allowed = 20.0 + (now - start).as_secs_f64() * 10.0;
+                prop_assert!(through as f64 <= allowed + 1e-6);
+                prop_assert!(limiter.scores(now).iter().all(|(_, s)| (-MAX_LOSS..=0.0).contains(s)));
+            }
+            prop_assert!(limiter.peers[&1].gossip.len() <= MAX_TOPICS + 1);
+        }
+    }
+
+    #[test]
+    fn peers_beyond_the_bound_push_out_the_quietest() {
+        let start = Instant::now();
+        let mut limiter = Limiter::new(Some(RATE), None);
+        for peer in 0..MAX_PEERS + 10 {
+            limiter.message(peer, "a", start + Duration::from_millis(peer as u64));
+        }
+        assert_eq!(limiter.peers.len(), MAX_PEERS);
+        assert!(!limiter.peers.contains_key(&9) && limiter.peers.contains_key(&10));
+    }
+}
