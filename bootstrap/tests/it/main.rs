@@ -1,4 +1,14 @@
-//! The public behaviour of bootstrap lists: a table of addresses, and properties.
+//! The public behaviour: bootstrap lists here, swarms and admission beside it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "test helpers outside #[test] functions may panic: that is how a test fails"
+)]
+
+mod swarm;
 
 use pagi_bootstrap::{AddressError as E, BootstrapAddress, BootstrapError, BootstrapList};
 use proptest::prelude::*;
