@@ -29,6 +29,8 @@ pub struct Config {
     pub keep_ms: u64,
     /// How long an offer stands.
     pub offer_ttl_ms: u64,
+    /// How long after a failed attempt the asker waits for another node to offer itself.
+    pub reoffer_ms: u64,
     /// How far ahead a deadline may lie.
     pub max_horizon_ms: u64,
     /// How far a timestamp may lie ahead of this node's clock.
@@ -71,6 +73,7 @@ impl Default for Config {
             grace_ms: 30_000,
             keep_ms: 3_600_000,
             offer_ttl_ms: 30_000,
+            reoffer_ms: 30_000,
             max_horizon_ms: 24 * 3_600_000,
             max_skew_ms: MAX_CLOCK_SKEW_MS,
             max_age_ms: MAX_MESSAGE_AGE_MS,
@@ -107,6 +110,7 @@ impl Config {
             &mut self.grace_ms,
             &mut self.keep_ms,
             &mut self.offer_ttl_ms,
+            &mut self.reoffer_ms,
             &mut self.max_horizon_ms,
             &mut self.max_skew_ms,
             &mut self.max_age_ms,

@@ -198,7 +198,7 @@ pub enum FailReason {
     #[error("no result came by the deadline")]
     Deadline,
     /// As many attempts as there may be failed.
-    #[error("{attempts} attempts failed; the last because {last}")]
+    #[error("{} failed: {last}", tries(.attempts))]
     Attempts {
         /// How many.
         attempts: u32,
@@ -208,6 +208,13 @@ pub enum FailReason {
     /// The user took it back.
     #[error("it was taken back")]
     Cancelled,
+}
+
+fn tries(attempts: &u32) -> String {
+    match attempts {
+        1 => "the one attempt".to_owned(),
+        many => format!("{many} attempts"),
+    }
 }
 
 /// Why a message or a task was not acted on.

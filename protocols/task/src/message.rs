@@ -28,6 +28,21 @@ pub enum Verdict {
     Expired,
 }
 
+impl Verdict {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Noted => "noted",
+            Self::Superseded => "superseded",
+            Self::Unknown => "unknown",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// A message about a task, signed by the node that sends it.
 ///
 /// Timestamps are milliseconds since the Unix epoch by the sender's clock; they keep two sendings of

@@ -43,6 +43,8 @@ pub(super) struct Asked {
     pub(super) heard: u64,
     /// What ended the last attempt.
     pub(super) trouble: String,
+    /// When a worker failed, while no other has it.
+    pub(super) failed_at: Option<u64>,
 }
 
 impl Asked {
@@ -58,6 +60,7 @@ impl Asked {
             confirmed: false,
             heard: 0,
             trouble: String::new(),
+            failed_at: None,
         }
     }
 
@@ -91,6 +94,22 @@ impl Asked {
         let tries = self.record.tried.entry(worker.clone()).or_default();
         *tries = tries.saturating_add(1);
         self.trouble = trouble;
+    }
+
+    /// Why the task ends without a further worker: by the failures it met, where it met any.
+    fn exhausted(&self) -> FailReason {
+        let attempts: u32 = self.record.tried.values().sum();
+        if attempts == 0 || self.trouble.is_empty() {
+            return FailReason::Deadline;
+        }
+        let last = self.trouble.clone();
+        FailReason::Attempts { attempts, last }
+    }
+
+    /// When the task ends because nobody offers to do what another failed at.
+    pub(super) fn hopeless(&self, config: &Config) -> Option<u64> {
+        let failed_at = self.failed_at.filter(|_| self.offers.is_empty())?;
+        Some(failed_at.saturating_add(config.reoffer_ms))
     }
 
     /// Fails the task if its attempts are used up.
@@ -178,6 +197,7 @@ impl Asked {
         self.lease_until = at.now.saturating_add(at.config.lease_ms);
         self.confirmed = false;
         self.heard = 0;
+        self.failed_at = None;
         self.persist(out);
         out.push(Output::Assigned {
             id: self.record.spec.id.clone(),
@@ -234,7 +254,9 @@ impl Asked {
             Phase::Open { last } if late => {
                 if self.record.attempt == 0 {
                     self.fail(at, FailReason::NoWorker, out);
-                } else if last.is_none() || ended {
+                } else if last.is_none() {
+                    self.fail(at, self.exhausted(), out);
+                } else if ended {
                     self.fail(at, FailReason::Deadline, out);
                 }
             }
@@ -242,6 +264,10 @@ impl Asked {
                 self.offers.retain(|_, bid| bid.until > at.now);
                 self.put_off.retain(|_, until| *until > at.now);
                 if at.now >= self.window_until && self.assign(at, peers, out) {
+                    return;
+                }
+                if self.hopeless(at.config).is_some_and(|end| at.now >= end) {
+                    self.fail(at, self.exhausted(), out);
                     return;
                 }
                 if at.now >= self.next_send {
@@ -340,6 +366,7 @@ impl Asked {
                 self.count_failure(&worker.did, reason.clone());
                 if !self.give_up_after(at, out) {
                     self.open(at, None, out);
+                    self.failed_at = Some(at.now);
                 }
                 Verdict::Noted
             }

@@ -282,6 +282,9 @@ impl Asker {
                     if !task.offers.is_empty() {
                         due.timer(task.window_until);
                     }
+                    if let Some(end) = task.hopeless(config) {
+                        due.timer(end);
+                    }
                 }
                 Phase::Assigned { .. } => {
                     due.wall(deadline);

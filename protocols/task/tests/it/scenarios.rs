@@ -240,7 +240,10 @@ fn a_worker_that_restarts_goes_on_and_one_that_keeps_crashing_gives_up() {
     }
     // It reported its failure and does not offer itself for this task again.
     assert!(sim.run_until(60_000, |sim| sim.is_over(&key)));
-    assert_eq!(sim.trace.reasons[&key], FailReason::Deadline);
+    let FailReason::Attempts { attempts: 1, last } = &sim.trace.reasons[&key] else {
+        panic!("{:?}", sim.trace.reasons[&key]);
+    };
+    assert!(last.contains("cut short"), "{last}");
     assert_eq!(sim.trace.assigned[&key].len(), 1);
 }
 
@@ -258,6 +261,30 @@ fn failures_are_bounded_and_their_reason_is_told() {
         panic!("{:?}", sim.trace.reasons[&key]);
     };
     assert_eq!(last, "this node cannot");
+}
+
+#[test]
+fn a_failure_ends_the_task_when_nobody_else_offers() {
+    let mut sim = Sim::new(9, 2, Net::QUIET, config());
+    sim.unable.insert((1, "a".parse().unwrap()));
+    let asked = sim.now();
+    let key = sim.ask(0, "a", "any", 3_600_000);
+    assert!(sim.run_until(120_000, |sim| sim.is_over(&key)));
+    assert!(sim.now() - asked > config().reoffer_ms);
+    let FailReason::Attempts { attempts: 1, last } = &sim.trace.reasons[&key] else {
+        panic!("{:?}", sim.trace.reasons[&key]);
+    };
+    assert_eq!(last, "this node cannot");
+
+    // Another that turns up in time is given the task.
+    let mut sim = Sim::new(10, 3, Net::QUIET, config());
+    sim.crash(2);
+    sim.unable.insert((1, "a".parse().unwrap()));
+    let key = sim.ask(0, "a", "any", 3_600_000);
+    sim.run_for(config().reoffer_ms / 2);
+    assert!(!sim.is_over(&key));
+    sim.start(2);
+    assert!(sim.run_until(60_000, |sim| sim.is_done(&key)));
 }
 
 #[test]
