@@ -40,6 +40,9 @@ fn apply_op(
             txn.open_table(table.definition())?
                 .insert(key.as_str(), bytes.as_slice())?;
         }
+        PreparedOp::Remove { table, key } => {
+            txn.open_table(table.definition())?.remove(key.as_str())?;
+        }
         PreparedOp::RemoveTool(name) => {
             if txn
                 .open_table(TOOLS.definition())?

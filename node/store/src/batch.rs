@@ -1,6 +1,7 @@
 //! Several writes as one atomic transaction.
 
 use pagi_messages::Event;
+use pagi_task::Change;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,6 +16,7 @@ use crate::{
         ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, ByName, EMOTION, EVENTS, GRANTS, HEADS, MEMORY, NODE,
         OUTBOX, PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
     },
+    tasks,
 };
 
 /// Writes that happen together or not at all, in the order they were added.
@@ -88,6 +90,7 @@ enum Op {
         value: Value,
     },
     Peers(Vec<String>),
+    Task(Change),
 }
 
 impl Batch {
@@ -278,6 +281,11 @@ impl Batch {
         self.with(Op::Peers(multiaddrs))
     }
 
+    /// Puts or forgets a task's record.
+    pub fn task(self, change: Change) -> Self {
+        self.with(Op::Task(change))
+    }
+
     /// Encodes the records, so that the writer need not and a bad one fails here.
     pub(crate) fn prepare(self) -> Result<Prepared, StoreError> {
         let ops = self
@@ -305,6 +313,11 @@ pub(crate) enum PreparedOp {
         table: ByName,
         key: String,
         bytes: Vec<u8>,
+    },
+    /// Takes a record out, if it is there.
+    Remove {
+        table: ByName,
+        key: String,
     },
     RemoveTool(String),
     Grant {
@@ -362,7 +375,8 @@ impl PreparedOp {
             | Self::Event { bytes, .. }
             | Self::Audit { bytes } => bytes.len(),
             Self::Artifact { bytes, block, .. } => bytes.len() + block.len(),
-            Self::RemoveTool(_)
+            Self::Remove { .. }
+            | Self::RemoveTool(_)
             | Self::Revoke(_)
             | Self::ReadMessages { .. }
             | Self::OutgoingDone(_)
@@ -409,6 +423,7 @@ impl Op {
                     bytes,
                 })
             }
+            Self::Task(change) => tasks::prepare(&change),
             Self::RemoveTool(name) => Ok(PreparedOp::RemoveTool(name)),
             Self::Allow {
                 twin_id,

@@ -7,6 +7,7 @@
 //!
 //! - [`model`]: the records;
 //! - [`messages`]: private messages, received and under way, and the memory that refuses replays;
+//! - [`tasks`]: work asked of the swarm, and work done for it;
 //! - [`batch`]: several writes as one atomic transaction;
 //! - [`store`]: the handle, opening and closing, and the write methods; `read` has the reads;
 //! - [`tail`]: the event log as an endless, gapless stream;
@@ -25,6 +26,7 @@ mod record;
 pub mod store;
 mod tables;
 pub mod tail;
+pub mod tasks;
 mod writer;
 
 #[cfg(test)]

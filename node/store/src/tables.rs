@@ -45,6 +45,10 @@ pub(crate) const INBOX_SEEN: ByName = Table::new("inbox_seen");
 pub(crate) const INBOX_ENDS: Table<(u64, &str)> = Table::new("inbox_ends");
 /// Messages under way, by twin and message.
 pub(crate) const OUTBOX: ByName = Table::new("outbox");
+/// Own tasks given to the swarm, by id.
+pub(crate) const ASKED_TASKS: ByName = Table::new("asked_tasks");
+/// Tasks of other nodes, by their full name.
+pub(crate) const WORKED_TASKS: ByName = Table::new("worked_tasks");
 /// What is known of an artifact, without its bytes.
 pub(crate) const ARTIFACTS: ByName = Table::new("artifacts");
 /// The bytes of an artifact: apart, so that a change of status does not write them again.
@@ -162,7 +166,7 @@ pub(crate) fn create_missing(db: &Database) -> Result<(), StoreError> {
 }
 
 /// How many tables there are beside that of the schema's version.
-const TABLES: usize = 16;
+const TABLES: usize = 18;
 
 fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
     for table in [
@@ -176,6 +180,8 @@ fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
         NODE,
         INBOX_SEEN,
         OUTBOX,
+        ASKED_TASKS,
+        WORKED_TASKS,
     ] {
         create(txn, table)?;
     }

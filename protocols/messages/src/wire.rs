@@ -24,6 +24,12 @@ pub fn election_topic(swarm: &str) -> String {
     scoped("pagi-swarm-election-v1", swarm)
 }
 
+/// The topic of `swarm` on which work is offered.
+#[must_use]
+pub fn work_topic(swarm: &str) -> String {
+    scoped("pagi-swarm-work-v1", swarm)
+}
+
 fn scoped(topic: &str, swarm: &str) -> String {
     if swarm == DEFAULT_SWARM {
         topic.to_owned()
@@ -50,6 +56,7 @@ mod tests {
     fn swarms_have_topics_of_their_own() {
         assert_eq!(coordination_topic("pagi"), "pagi-swarm-coordination-v1");
         assert_ne!(coordination_topic("lab"), coordination_topic("pagi"));
+        assert_ne!(work_topic("lab"), work_topic("pagi"));
         assert!(is_swarm_name("lab-2") && !is_swarm_name("") && !is_swarm_name("A/b"));
     }
 }

@@ -14,3 +14,4 @@ mod model;
 mod opening;
 mod records;
 mod samples;
+mod tasks;
