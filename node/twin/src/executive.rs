@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     error::TwinError,
+    guest::{Guest, Running},
     inference::{ChatModel, Engine, ModelError},
     mind::{Mind, known_cases, now_ms},
     planner::{
@@ -54,10 +55,22 @@ impl Mind {
         request: GoalRequest,
         progress: Option<ProgressSink>,
     ) -> Result<Interaction, TwinError> {
+        let _running = Running::enter(&self.inner.running);
+        self.reach(twin_id, request, None, progress).await
+    }
+
+    /// Runs a goal of the node's user, or of a `guest`.
+    pub(crate) async fn reach(
+        &self,
+        twin_id: &str,
+        request: GoalRequest,
+        guest: Option<Guest>,
+        progress: Option<ProgressSink>,
+    ) -> Result<Interaction, TwinError> {
         let twin = self.require(twin_id)?;
         check_goal(&request.goal)?;
         let playbook = self.inner.collective.playbook();
-        let mut trace = Trace::start(self, twin, request.goal, &playbook, progress).await?;
+        let mut trace = Trace::start(self, twin, request.goal, guest, &playbook, progress).await?;
 
         let goal = trace.goal.clone();
         if let Some(refusal) = self.judge(&mut trace, &playbook, Subject::Goal(&goal))? {
@@ -65,7 +78,8 @@ impl Mind {
         }
         trace.read_playbook(&playbook);
         let context = trace.build_context().await?;
-        let tools = self.catalog(twin_id).await;
+        let mut tools = self.catalog(twin_id).await;
+        tools.retain(|tool| trace.may_call(&tool.name));
         let outcome = self
             .think_and_act(&mut trace, &playbook, &tools, &context)
             .await?;
@@ -74,7 +88,11 @@ impl Mind {
             return trace.refused(refusal).await;
         }
         trace.answered(&outcome.judged);
-        let lesson = reflect_on(&mut trace, &playbook, &tools, &outcome);
+        let lesson = if trace.guest.is_none() {
+            reflect_on(&mut trace, &playbook, &tools, &outcome)
+        } else {
+            None
+        };
         let artifact = match lesson {
             Some(lesson) => {
                 self.publish(&mut trace, &playbook, &outcome, lesson)
@@ -183,7 +201,8 @@ impl Mind {
             (tally.helpful, tally.harmful)
         };
         // The goal itself is a memory already; only an earlier one is worth looking for.
-        let has_memories = self.store().memory_count(&trace.twin.twin_id)? > 1;
+        let has_memories =
+            trace.guest.is_none() && self.store().memory_count(&trace.twin.twin_id)? > 1;
         let knowledge = Knowledge {
             tools,
             cases: &cases,
@@ -281,6 +300,10 @@ impl Mind {
             Verdict::Refused(refusal) => Err(CallFailure {
                 kind: "refused".into(),
                 message: refusal.explanation,
+            }),
+            Verdict::Allowed if !trace.may_call(tool) => Err(CallFailure {
+                kind: "denied".into(),
+                message: format!("`{tool}` is not open to goals of other nodes"),
             }),
             Verdict::Allowed => {
                 self.inner

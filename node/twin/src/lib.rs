@@ -9,6 +9,7 @@ pub mod context;
 pub mod emotion;
 mod error;
 pub mod executive;
+mod guest;
 pub mod identity;
 pub mod inference;
 pub mod lexical;
@@ -23,5 +24,6 @@ mod trace;
 pub mod twins;
 
 pub use error::TwinError;
+pub use guest::Guest;
 pub use mind::{Mind, MindConfig, event_now, now_ms, now_text};
 pub use thinking::InferError;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     gate: Mutex<Option<(Cid, Arc<EthicsGate>)>>,
     /// Held from reading a twin's state to writing it back, so that no patch is lost.
     pub(crate) patching: tokio::sync::Mutex<()>,
+    /// How many goals of the user run now.
+    pub(crate) running: AtomicUsize,
     /// How many messages are taken from whom.
     pub(crate) throttle: Mutex<Throttle>,
     /// Told when a message is to be sent before the next one that waits.
@@ -86,6 +88,7 @@ impl Mind {
             config,
             gate,
             patching,
+            running: AtomicUsize::new(0),
             throttle: Mutex::default(),
             outbox: tokio::sync::Notify::new(),
         };

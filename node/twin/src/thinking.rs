@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     context::{self, Material},
     error::TwinError,
+    guest::Guest,
     inference::Engine,
     lexical::{Bm25, term_set},
     mind::{Mind, event_now, known_cases},
@@ -37,10 +38,20 @@ impl Mind {
         request: BuildContext,
         emotional: bool,
     ) -> Result<BuiltContext, TwinError> {
+        self.context_for(request, emotional, None).await
+    }
+
+    /// As [`Mind::build_context`]; a `guest` sees neither memories nor mood.
+    pub(crate) async fn context_for(
+        &self,
+        request: BuildContext,
+        emotional: bool,
+        guest: Option<&Guest>,
+    ) -> Result<BuiltContext, TwinError> {
         self.require(&request.twin_id)?;
         check_goal(&request.goal)?;
         let built = self
-            .assemble(&request.twin_id, &request.goal, emotional)
+            .assemble(&request.twin_id, &request.goal, emotional, guest)
             .await?;
         let event = event_now(
             EventType::ContextBuilt,
@@ -57,13 +68,20 @@ impl Mind {
         twin_id: &str,
         goal: &str,
         emotional: bool,
+        guest: Option<&Guest>,
     ) -> Result<BuiltContext, TwinError> {
         let adopted = self.inner.collective.playbook();
         let playbook = Playbook::from_document(adopted.state.settings()).unwrap_or_default();
-        let tools = self.catalog(twin_id).await;
-        let mut memories = self
-            .store()
-            .memories(twin_id, Some(SEARCHED_MEMORIES), true)?;
+        let mut tools = self.catalog(twin_id).await;
+        let mut memories = match guest {
+            None => self
+                .store()
+                .memories(twin_id, Some(SEARCHED_MEMORIES), true)?,
+            Some(guest) => {
+                tools.retain(|tool| guest.tools.contains(&tool.name));
+                Vec::new()
+            }
+        };
         memories.reverse();
         // A running goal was remembered a moment ago: it is not what the twin knew before.
         let newest = memories.last();
@@ -83,7 +101,7 @@ impl Mind {
                 .bullets()
                 .map(|(bullet, _)| (bullet.id.clone(), bullet.text.clone()))
                 .collect(),
-            emotion: emotional.then_some(&emotion),
+            emotion: (emotional && guest.is_none()).then_some(&emotion),
         }))
     }
 

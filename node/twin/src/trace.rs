@@ -5,7 +5,7 @@ use std::time::Instant;
 use pagi_api::goal::{
     BuildContext, GoalStatus, Interaction, Plan, Progress, ProgressSink, Step, StepKind, StepStatus,
 };
-use pagi_messages::EventType;
+use pagi_messages::{Event, EventType};
 use pagi_policy::Refusal;
 use pagi_store::{AuditRecord, Batch, Role, TwinRecord};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::{
     emotion::{self, Outcome},
     error::TwinError,
     executive::since,
+    guest::Guest,
     inference::{ModelError, Turn},
     mind::{Mind, event_now, now_text},
     planner::answer::{CallFailure, Judged, words},
@@ -25,6 +26,8 @@ pub(crate) struct Trace {
     mind: Mind,
     pub(crate) twin: TwinRecord,
     pub(crate) goal: String,
+    /// For whom it runs, if not for the node's user.
+    pub(crate) guest: Option<Guest>,
     pub(crate) progress: Option<ProgressSink>,
     pub(crate) engine: String,
     pub(crate) fallback: Option<String>,
@@ -36,22 +39,34 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Logs the goal and remembers it, in one transaction.
+    /// Logs the goal and remembers it, in one transaction. A guest's is no memory.
     pub(crate) async fn start(
         mind: &Mind,
         twin: TwinRecord,
         goal: String,
+        guest: Option<Guest>,
         playbook: &Adopted,
         progress: Option<ProgressSink>,
     ) -> Result<Self, TwinError> {
-        let event = event_now(EventType::GoalReceived, "executive", json!({"goal": goal}))
-            .about_twin(&twin.twin_id);
-        let batch = remember(Batch::new().event(event), &twin.twin_id, Role::User, &goal);
+        let about = |event: Event| Batch::new().event(event.about_twin(&twin.twin_id));
+        let kind = EventType::GoalReceived;
+        let batch = match &guest {
+            None => {
+                let batch = about(event_now(kind, "executive", json!({"goal": goal})));
+                remember(batch, &twin.twin_id, Role::User, &goal)
+            }
+            Some(guest) => about(event_now(
+                kind,
+                "work",
+                json!({"goal": goal, "asked_by": guest.node}),
+            )),
+        };
         mind.store().write(batch).await?;
         Ok(Self {
             mind: mind.clone(),
             twin,
             goal,
+            guest,
             progress,
             engine: mind.engine().name().to_owned(),
             fallback: None,
@@ -61,6 +76,12 @@ impl Trace {
             steps: Vec::new(),
             start: Instant::now(),
         })
+    }
+
+    /// Whether the goal may cause a call of `tool`; the twin's grants are another matter.
+    pub(crate) fn may_call(&self, tool: &str) -> bool {
+        let guest = self.guest.as_ref();
+        guest.is_none_or(|guest| guest.tools.contains(tool))
     }
 
     pub(crate) fn step(
@@ -132,7 +153,8 @@ impl Trace {
             twin_id: self.twin.twin_id.clone(),
             goal: self.goal.clone(),
         };
-        let built = self.mind.build_context(request, true).await?;
+        let guest = self.guest.as_ref();
+        let built = self.mind.context_for(request, true, guest).await?;
         let detail = format!(
             "about {} of {} tokens from {} sources{}",
             built.tokens,
@@ -212,10 +234,14 @@ impl Trace {
         )
         .about_twin(twin_id)
         .about(tool);
+        let mut audited = json!({"parameters": parameters,
+            "error": result.as_ref().err().map(|failure| &failure.message)});
+        if let Some(guest) = &self.guest {
+            audited["asked_by"] = json!(guest.node);
+        }
         let audit = AuditRecord::new(now_text(), twin_id, "tool_call", verdict)
             .about(tool)
-            .with_detail(json!({"parameters": parameters,
-                "error": result.as_ref().err().map(|failure| &failure.message)}));
+            .with_detail(audited);
         self.mind
             .store()
             .write(Batch::new().event(event).audit(audit))
@@ -330,7 +356,8 @@ impl Trace {
         self.finish(GoalStatus::Refused, output, None).await
     }
 
-    /// Ends a goal: the answer is remembered and the emotion moved, in one transaction.
+    /// Ends a goal: the answer is remembered and the emotion moved, in one transaction; but for a
+    /// guest's.
     pub(crate) async fn finish(
         self,
         status: GoalStatus,
@@ -343,13 +370,15 @@ impl Trace {
             GoalStatus::Failed => (Outcome::Failure, "goal failed"),
             GoalStatus::Refused => (Outcome::Refusal, "goal refused"),
         };
-        let before = self.mind.emotion_record(&twin_id)?;
-        let after = emotion::moved(&before, outcome, crate::mind::now_ms());
-        let batch = remember(Batch::new(), &twin_id, Role::Assistant, &output);
-        self.mind
-            .store()
-            .write(feel(batch, &twin_id, &after, why))
-            .await?;
+        if self.guest.is_none() {
+            let before = self.mind.emotion_record(&twin_id)?;
+            let after = emotion::moved(&before, outcome, crate::mind::now_ms());
+            let batch = remember(Batch::new(), &twin_id, Role::Assistant, &output);
+            self.mind
+                .store()
+                .write(feel(batch, &twin_id, &after, why))
+                .await?;
+        }
         let interaction = Interaction {
             twin_id,
             goal: self.goal,

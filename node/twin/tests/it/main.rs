@@ -8,6 +8,7 @@
 )]
 
 mod goals;
+mod guests;
 mod messages;
 mod rig;
 mod twins;
