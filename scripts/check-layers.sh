@@ -23,6 +23,7 @@ done
 without pagi-store libp2p rust-ipfs wasmtime axum
 without pagi-twin libp2p rust-ipfs wasmtime axum
 without pagi-hive libp2p rust-ipfs wasmtime axum
+without pagi-work libp2p rust-ipfs wasmtime axum pagi-twin pagi-hive pagi-swarm pagi-plugin-host
 without pagi-control libp2p rust-ipfs wasmtime redb
 without pagi-plugin-host libp2p rust-ipfs redb axum
 

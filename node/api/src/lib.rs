@@ -11,6 +11,7 @@ mod node;
 pub mod swarm;
 pub mod tools;
 pub mod twins;
+pub mod work;
 
 pub use error::{ApiError, Problem, Violation};
-pub use node::{EventFilter, EventStream, LoggedEvent, Node, PublishEvent};
+pub use node::{EventFilter, EventStream, LoggedEvent, Node, PublishEvent, PublishedEvent};

@@ -6,7 +6,7 @@ use pagi_messages::{Event, EventType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{error::ApiError, goal::*, messages::*, swarm::*, tools::*, twins::*};
+use crate::{error::ApiError, goal::*, messages::*, swarm::*, tools::*, twins::*, work::*};
 
 /// `POST /publish`: an event of the user's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -35,6 +35,18 @@ pub struct LoggedEvent {
     /// The event.
     #[serde(flatten)]
     pub event: Event,
+}
+
+/// What became of a published event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PublishedEvent {
+    /// The event in this node's log.
+    #[serde(flatten)]
+    pub logged: LoggedEvent,
+    /// Whether it was sent to the swarm as well. All other events stay on this node, and say
+    /// nothing of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 /// Which events to show; an unset field lets all pass.
@@ -144,8 +156,8 @@ pub trait Node: Send + Sync + 'static {
     /// Marks messages as read.
     async fn mark_read(&self, twin_id: &str, request: MarkRead) -> Result<MarkedRead, ApiError>;
 
-    /// Logs an event of the user's own.
-    async fn publish(&self, request: PublishEvent) -> Result<LoggedEvent, ApiError>;
+    /// Logs an event of the user's own; one of a shared type goes to the swarm too.
+    async fn publish(&self, request: PublishEvent) -> Result<PublishedEvent, ApiError>;
     /// Events after `after`, oldest first.
     async fn events(
         &self,
@@ -164,6 +176,16 @@ pub trait Node: Send + Sync + 'static {
 
     /// The swarm at a glance.
     async fn swarm(&self) -> Result<SwarmView, ApiError>;
+    /// Gives a task to the swarm.
+    async fn ask_swarm(&self, request: AskSwarm) -> Result<SwarmTask, ApiError>;
+    /// Tasks given to the swarm, and tasks of others.
+    async fn swarm_tasks(&self) -> Result<SwarmTasks, ApiError>;
+    /// A task given to the swarm.
+    async fn swarm_task(&self, id: &str) -> Result<SwarmTask, ApiError>;
+    /// What happens to a task until it ends.
+    async fn watch_swarm_task(&self, id: &str) -> Result<TaskStream, ApiError>;
+    /// Takes a task back.
+    async fn cancel_swarm_task(&self, id: &str) -> Result<SwarmTask, ApiError>;
     /// Connected peers.
     async fn peers(&self) -> Result<Vec<Peer>, ApiError>;
     /// The adopted playbook.

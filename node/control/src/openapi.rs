@@ -144,6 +144,7 @@ fn path_parameters(path: &str) -> Vec<Value> {
                 "tool_name" => "The tool's name.",
                 "plugin_name" => "The plugin's name.",
                 "cid" => "A CID.",
+                "task_id" => "The task's id.",
                 _ => "",
             };
             json!({

@@ -42,6 +42,11 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # red_lines = []                                   # added to the built-in ones and the playbook's
 # harm_categories = []                             # [{ name = "…", terms = ["…"] }]
 
+[work]
+# accept = false                                   # do tasks that other nodes offer; run --accept-work
+# max_parallel = 2                                 # at most so many at a time
+# tools = ["calculator", "did_verify_artifact", "hive_pull", "list_known_twins", "vc_verify"] # what they may use
+
 [egress]
 # private_networks = true                          # http tools may reach private addresses
 "#;
@@ -60,6 +65,8 @@ pub struct Config {
     pub actuator: ActuatorSection,
     /// The node's own ethics rules.
     pub ethics: EthicsSection,
+    /// Tasks of other nodes.
+    pub work: WorkSection,
     /// Where http tools may go.
     pub egress: Egress,
 }
@@ -187,6 +194,48 @@ pub struct EthicsSection {
     pub harm_categories: Vec<HarmCategory>,
 }
 
+/// `[work]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkSection {
+    /// Do tasks that other nodes offer.
+    pub accept: bool,
+    /// At most so many at a time.
+    pub max_parallel: usize,
+    /// The tools such a task may use, as far as the twin may: nothing here acts on this machine or
+    /// looks into what is private to it.
+    pub tools: BTreeSet<String>,
+}
+
+impl Default for WorkSection {
+    fn default() -> Self {
+        Self {
+            accept: false,
+            max_parallel: 2,
+            tools: [
+                "calculator",
+                "did_verify_artifact",
+                "hive_pull",
+                "list_known_twins",
+                "vc_verify",
+            ]
+            .map(str::to_owned)
+            .into(),
+        }
+    }
+}
+
+impl WorkSection {
+    /// The settings of the task machine.
+    #[must_use]
+    pub fn machine(&self) -> pagi_task::Config {
+        pagi_task::Config {
+            max_running: self.max_parallel,
+            ..Default::default()
+        }
+    }
+}
+
 impl Config {
     /// Reads the file of `data_dir`, writing the commented template where there is none, and lays
     /// the environment over it.
@@ -282,6 +331,7 @@ impl Config {
             self.node.control.clear();
         }
         self.node.compat_ports |= args.compat_ports;
+        self.work.accept |= args.accept_work;
         if !pagi_messages::wire::is_swarm_name(&self.node.swarm) {
             return Err(CliError::usage(
                 format!("`{}` cannot be a swarm's name", self.node.swarm),
@@ -351,6 +401,7 @@ mod tests {
         let parsed: Config = toml::from_str(&live).unwrap();
         assert_eq!(parsed.node.control, Config::default().node.control);
         assert_eq!(parsed.actuator.allow, Config::default().actuator.allow);
+        assert_eq!(parsed.work.tools, Config::default().work.tools);
     }
 
     #[test]

@@ -89,8 +89,8 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
 fn start_logging(verbose: u8) {
     let default = match verbose {
         0 => "warn",
-        1 => "warn,pagi=info,pagi_hive=info,pagi_swarm=info,pagi_twin=info",
-        _ => "info,pagi=debug,pagi_hive=debug,pagi_swarm=debug,pagi_twin=debug",
+        1 => "warn,pagi=info,pagi_hive=info,pagi_swarm=info,pagi_twin=info,pagi_work=info",
+        _ => "info,pagi=debug,pagi_hive=debug,pagi_swarm=debug,pagi_twin=debug,pagi_work=debug",
     };
     let default = format!("{default},{}", pagi_swarm::LOG_FILTER);
     let filter = EnvFilter::try_from_env("PAGI_LOG").unwrap_or_else(|_| EnvFilter::new(default));

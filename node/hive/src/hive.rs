@@ -413,6 +413,14 @@ impl Hive {
     pub async fn broadcast_task(&self, task: Value) -> Result<(), HiveError> {
         let event = self.event(EventType::TaskBroadcast, json!({"task": task, "own": true}));
         self.inner.store.write(Batch::new().event(event)).await?;
+        self.share_task(task).await
+    }
+
+    /// As [`Hive::broadcast_task`], for a task whose event is logged already.
+    ///
+    /// # Errors
+    /// [`HiveError`] where it was not sent.
+    pub async fn share_task(&self, task: Value) -> Result<(), HiveError> {
         self.say(Coordination::TaskBroadcast {
             task,
             timestamp: now_ms(),

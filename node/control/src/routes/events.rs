@@ -7,7 +7,9 @@ use axum::{
     response::Response,
 };
 use futures::{StreamExt, stream};
-use pagi_api::{ApiError, EventFilter, LoggedEvent, PublishEvent, Violation, swarm::AuditEntry};
+use pagi_api::{
+    ApiError, EventFilter, LoggedEvent, PublishEvent, PublishedEvent, Violation, swarm::AuditEntry,
+};
 use pagi_messages::EventType;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -29,14 +31,18 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/publish", publish)
             .about(TAG, "Publish an event")
             .detail(
-                "It is in the log when the answer comes. The answer is 200 and not 201, as ever.",
+                "It is in the log when the answer comes. A `task_broadcast` is of a shared type: \
+                 its payload's `task` (or else the payload) also goes to every node of the swarm, \
+                 where it is an event, not work to be done (that is `POST /swarm/tasks`). Its \
+                 answer has `shared: true`; all other events stay on this node. The answer is 200 and not \
+                 201, as ever.",
             )
             .takes::<PublishEvent>(
                 r#"{"event_type":"goal_received","source":"script","payload":{"goal":"hello"}}"#,
             )
             .gives_as(
                 "application/json",
-                logged_event,
+                published_event,
                 "The event and its place in the log.",
             ),
         Route::get("/events", follow)
@@ -128,6 +134,15 @@ fn logged_event(_: &mut SchemaGenerator) -> Value {
     })
 }
 
+fn published_event(generator: &mut SchemaGenerator) -> Value {
+    let mut schema = logged_event(generator);
+    schema["properties"]["shared"] = json!({
+        "type": "boolean",
+        "description": "`true` where it was sent to the swarm; all others stay on this node.",
+    });
+    schema
+}
+
 fn event_page(generator: &mut SchemaGenerator) -> Value {
     json!({
         "type": "object",
@@ -142,7 +157,7 @@ fn event_page(generator: &mut SchemaGenerator) -> Value {
 async fn publish(
     State(api): State<Api>,
     JsonObject(request): JsonObject<PublishEvent>,
-) -> Result<Json<LoggedEvent>, Failure> {
+) -> Result<Json<PublishedEvent>, Failure> {
     Ok(Json(api.node.publish(request).await?))
 }
 

@@ -130,7 +130,7 @@ async fn interact(
 }
 
 /// Whether the client asks for events.
-fn wants_stream(headers: &HeaderMap) -> bool {
+pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT)
         .iter()

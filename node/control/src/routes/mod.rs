@@ -8,6 +8,7 @@ mod hive;
 mod messages;
 mod node;
 mod route;
+mod tasks;
 mod tools;
 mod twins;
 
@@ -87,6 +88,7 @@ pub(crate) fn table() -> Vec<Route> {
         tools::routes(),
         messages::routes(),
         hive::routes(),
+        tasks::routes(),
         node::routes(),
     ]
     .into_iter()

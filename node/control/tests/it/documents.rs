@@ -28,6 +28,7 @@ async fn every_documented_example_works_and_answers_as_documented() {
                 .replace("{twin_id}", "t1")
                 .replace("{tool_name}", "calculator")
                 .replace("{plugin_name}", "text_stats")
+                .replace("{task_id}", "1")
                 .replace("{cid}", "bafy1");
             let query = if template.ends_with("/search") {
                 "?q=x"
@@ -121,6 +122,10 @@ async fn every_route_of_the_contract_is_documented() {
         ("post", "/messages/{twin_id}/read"),
         ("get", "/audit"),
         ("get", "/swarm"),
+        ("post", "/swarm/tasks"),
+        ("get", "/swarm/tasks"),
+        ("get", "/swarm/tasks/{task_id}"),
+        ("delete", "/swarm/tasks/{task_id}"),
         ("get", "/peers"),
         ("get", "/status"),
         ("get", "/playbook"),

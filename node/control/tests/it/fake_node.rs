@@ -9,8 +9,8 @@ use std::sync::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use pagi_api::{
-    ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, Violation, goal::*,
-    messages::*, swarm::*, tools::*, twins::*,
+    ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, PublishedEvent, Violation,
+    goal::*, messages::*, swarm::*, tools::*, twins::*, work::*,
 };
 use pagi_messages::{Event, EventType, event::from_unix_ms};
 use serde::de::DeserializeOwned;
@@ -92,6 +92,13 @@ impl FakeNode {
 
 fn shape<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
+}
+
+fn task(goal: &str, status: &str) -> SwarmTask {
+    shape(json!({
+        "id": "1", "goal": goal, "asked_by": "did:key:z6Mk", "needs": [], "summary": "",
+        "keywords": [], "deadline": "2026-01-01T00:00:00Z", "status": status, "attempt": 0,
+    }))
 }
 
 fn passes(filter: &EventFilter, event: &Event) -> bool {
@@ -443,14 +450,17 @@ impl Node for FakeNode {
         })
     }
 
-    async fn publish(&self, request: PublishEvent) -> Result<LoggedEvent, ApiError> {
+    async fn publish(&self, request: PublishEvent) -> Result<PublishedEvent, ApiError> {
         let kind = request
             .event_type
             .parse()
             .map_err(|_| ApiError::invalid("no such type"))?;
         self.wrote("publish");
         let source = request.source.as_deref().unwrap_or("api");
-        Ok(self.log(kind, request.twin_id.as_deref(), source))
+        Ok(PublishedEvent {
+            logged: self.log(kind, request.twin_id.as_deref(), source),
+            shared: kind == EventType::TaskBroadcast,
+        })
     }
 
     async fn events(
@@ -528,6 +538,39 @@ impl Node for FakeNode {
             "name": "test", "node": node, "nodes": [], "twins": [], "playbook": "bafy",
             "stats": {},
         })))
+    }
+
+    async fn ask_swarm(&self, request: AskSwarm) -> Result<SwarmTask, ApiError> {
+        self.wrote("ask_swarm");
+        Ok(task(&request.goal, "open"))
+    }
+
+    async fn swarm_tasks(&self) -> Result<SwarmTasks, ApiError> {
+        Ok(SwarmTasks {
+            asked: vec![task("g", "open")],
+            worked: Vec::new(),
+        })
+    }
+
+    async fn swarm_task(&self, id: &str) -> Result<SwarmTask, ApiError> {
+        match id {
+            "none" => Err(ApiError::NotFound {
+                what: "task",
+                id: id.into(),
+            }),
+            _ => Ok(task("g", "open")),
+        }
+    }
+
+    async fn watch_swarm_task(&self, id: &str) -> Result<TaskStream, ApiError> {
+        let open = self.swarm_task(id).await?;
+        let news = [TaskNews::Offered(open), TaskNews::Done(task("g", "done"))];
+        Ok(stream::iter(news).boxed())
+    }
+
+    async fn cancel_swarm_task(&self, id: &str) -> Result<SwarmTask, ApiError> {
+        self.wrote("cancel_swarm_task");
+        self.swarm_task(id).await
     }
 
     async fn peers(&self) -> Result<Vec<Peer>, ApiError> {

@@ -45,6 +45,32 @@ async fn a_goal_is_answered_whole_or_step_by_step() {
 }
 
 #[tokio::test]
+async fn a_task_is_shown_as_it_is_or_as_it_goes_on() {
+    let server = start().await;
+    let asked = server
+        .client()
+        .post("/swarm/tasks", &json!({ "goal": "add" }))
+        .await;
+    assert_eq!(
+        (asked.status, asked.json()["status"].clone()),
+        (202, json!("open"))
+    );
+    let shown = server.client().get("/swarm/tasks/1").await.json();
+    assert_eq!(shown["status"], "open");
+    let mut stream = watcher(&server).follow("GET", "/swarm/tasks/1", "").await;
+    let mut names = Vec::new();
+    while let Some(event) = stream.next().await {
+        assert_eq!(event.json()["type"], event.name.as_str());
+        names.push(event.name);
+    }
+    assert_eq!(names, ["offered", "done"]);
+    for client in [server.client(), watcher(&server)] {
+        let answer = client.get("/swarm/tasks/none").await;
+        answer.problem(404, "not-found");
+    }
+}
+
+#[tokio::test]
 async fn a_step_is_seen_before_the_goal_ends() {
     let server = start().await;
     let mut stream = watcher(&server)

@@ -19,6 +19,9 @@ pub struct RunArgs {
     /// The swarm to belong to
     #[arg(long, value_name = "NAME")]
     pub swarm: Option<String>,
+    /// Do tasks that other nodes of the swarm offer, with the tools `[work]` allows
+    #[arg(long)]
+    pub accept_work: bool,
     /// Also serve the control API on the prototype's ports, on loopback
     #[arg(long)]
     pub compat_ports: bool,

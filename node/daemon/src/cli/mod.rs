@@ -25,6 +25,7 @@ mod playbook;
 mod plugin;
 mod select;
 mod status;
+mod swarm_task;
 mod token;
 mod tool;
 mod twin;
@@ -149,6 +150,9 @@ enum Command {
     /// The Master Orchestrator
     #[command(subcommand)]
     Mo(mo::MoCommand),
+    /// Work for the swarm
+    #[command(subcommand)]
+    Swarm(swarm_task::SwarmTaskCommand),
     /// Documents by content id
     #[command(subcommand)]
     Ipfs(ipfs::IpfsCommand),
@@ -218,6 +222,7 @@ async fn dispatch(command: Command, ctx: &Context) -> anyhow::Result<()> {
         Command::Msg(command) => msg::msg(command, ctx).await,
         Command::Cred(command) => cred::cred(command, ctx).await,
         Command::Mo(command) => mo::mo(command, ctx).await,
+        Command::Swarm(command) => swarm_task::swarm_task(command, ctx).await,
         Command::Ipfs(command) => ipfs::ipfs(command, ctx).await,
         Command::Events(args) => events::events(args, ctx).await,
         Command::Audit(args) => events::audit(args, ctx).await,

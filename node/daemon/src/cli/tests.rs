@@ -77,6 +77,11 @@ fn every_command_of_the_manual_parses() {
         "artifact show bafy",
         "mo status",
         "mo step-down",
+        "swarm task what is the tide",
+        "swarm task --need a --need b --deadline 90s --summary x --detach --twin a goal",
+        "swarm task --cancel 1",
+        "swarm task --watch 1 --json",
+        "swarm tasks",
         "ipfs put -",
         "ipfs get bafy",
         "completions bash",
@@ -122,6 +127,10 @@ fn bad_usage_is_exit_code_2_and_help_is_0() {
         "cred issue did:key:z high",
         "cred verify",
         "run --no-control-tcp --compat-ports",
+        "swarm task",
+        "swarm task --deadline 25h goal",
+        "swarm task --cancel 1 goal",
+        "swarm task --cancel 1 --watch 1",
         "status --quiet --verbose",
         "completions klingon",
     ] {
@@ -275,6 +284,8 @@ fn the_manual_asks_for_no_command_that_is_not_there() {
         &["playbook", "show"],
         &["plugin", "list"],
         &["mo", "status"],
+        &["swarm", "task"],
+        &["swarm", "tasks"],
     ] {
         assert!(known(path), "{path:?}");
     }

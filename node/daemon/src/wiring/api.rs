@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Instant};
 use async_trait::async_trait;
 use futures::StreamExt;
 use pagi_api::{
-    ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, goal::*, messages::*,
-    swarm::*, tools::*, twins::*,
+    ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, PublishedEvent, goal::*,
+    messages::*, swarm::*, tools::*, twins::*, work::*,
 };
 use pagi_hive::{Hive, HiveError};
 use pagi_messages::{
@@ -26,8 +26,9 @@ use super::{
     gateway::{Gateway, api_error},
     views::{
         Ipld, artifact_view, filter, hive_error, internal, ipld_json, logged, parse_cid,
-        receive_error, store_error, summary, swarm_error, twin_error,
+        receive_error, shared_task, store_error, summary, swarm_error, twin_error,
     },
+    work::{Market, keeps_secrets},
 };
 
 /// Time to fetch a document for a user.
@@ -43,6 +44,7 @@ pub struct PagiNode {
     hive: Hive,
     mind: Mind,
     gateway: Arc<Gateway>,
+    market: Market,
     started: Instant,
 }
 
@@ -60,6 +62,7 @@ impl PagiNode {
         hive: Hive,
         mind: Mind,
         gateway: Arc<Gateway>,
+        market: Market,
         started: Instant,
     ) -> Self {
         Self {
@@ -71,6 +74,7 @@ impl PagiNode {
             hive,
             mind,
             gateway,
+            market,
             started,
         }
     }
@@ -98,6 +102,7 @@ impl PagiNode {
             });
         }
         self.hive.set_twins(twins);
+        self.market.refresh();
         Ok(())
     }
 
@@ -438,7 +443,7 @@ impl Node for PagiNode {
         Ok(MarkedRead { read })
     }
 
-    async fn publish(&self, request: PublishEvent) -> Result<LoggedEvent, ApiError> {
+    async fn publish(&self, request: PublishEvent) -> Result<PublishedEvent, ApiError> {
         let kind: EventType = request
             .event_type
             .parse()
@@ -446,6 +451,10 @@ impl Node for PagiNode {
         let source = request.source.as_deref().unwrap_or("api");
         if source.is_empty() || source.len() > 64 {
             return Err(ApiError::invalid("source is a name of 1 to 64 characters"));
+        }
+        let task = shared_task(kind, &request.payload)?;
+        if let Some(task) = &task {
+            keeps_secrets(&self.mind, &task.to_string())?;
         }
         let mut event: Event = event_now(kind, source, request.payload);
         event.twin_id = request.twin_id;
@@ -455,7 +464,12 @@ impl Node for PagiNode {
             .append_event(event.clone())
             .await
             .map_err(store_error)?;
-        Ok(LoggedEvent { seq, event })
+        let shared = task.is_some();
+        if let Some(task) = task {
+            self.hive.share_task(task).await.map_err(hive_error)?;
+        }
+        let logged = LoggedEvent { seq, event };
+        Ok(PublishedEvent { logged, shared })
     }
 
     async fn events(
@@ -547,6 +561,26 @@ impl Node for PagiNode {
             playbook: self.hive.playbook().head.to_string(),
             stats: serde_json::to_value(self.swarm.stats()).map_err(internal)?,
         })
+    }
+
+    async fn ask_swarm(&self, request: AskSwarm) -> Result<SwarmTask, ApiError> {
+        self.market.ask(request).await
+    }
+
+    async fn swarm_tasks(&self) -> Result<SwarmTasks, ApiError> {
+        self.market.tasks().await
+    }
+
+    async fn swarm_task(&self, id: &str) -> Result<SwarmTask, ApiError> {
+        self.market.task(id).await
+    }
+
+    async fn watch_swarm_task(&self, id: &str) -> Result<TaskStream, ApiError> {
+        self.market.watch(id).await
+    }
+
+    async fn cancel_swarm_task(&self, id: &str) -> Result<SwarmTask, ApiError> {
+        self.market.cancel(id).await
     }
 
     async fn peers(&self) -> Result<Vec<Peer>, ApiError> {

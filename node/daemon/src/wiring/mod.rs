@@ -14,6 +14,7 @@ mod network;
 mod plugins;
 mod trust;
 mod views;
+mod work;
 
 use std::{
     path::{Path, PathBuf},
@@ -30,6 +31,7 @@ use pagi_store::Store;
 use pagi_swarm::{Swarm, SwarmConfig};
 use pagi_twin::{Mind, MindConfig, identity::KeyStore};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 pub use self::{api::PagiNode, gateway::Gateway};
 use crate::{cli::CliError, config::Config};
@@ -42,6 +44,8 @@ pub struct Running {
     swarm: Swarm,
     store: Store,
     pumps: Vec<JoinHandle<()>>,
+    work: JoinHandle<()>,
+    stop_work: CancellationToken,
 }
 
 /// A room that could not be opened.
@@ -94,8 +98,10 @@ impl Running {
         let topics = network::Topics {
             coordination: wire::coordination_topic(&config.node.swarm),
             election: wire::election_topic(&config.node.swarm),
+            work: wire::work_topic(&config.node.swarm),
         };
-        for topic in [&topics.coordination, &topics.election] {
+        let work_topic = topics.work.clone();
+        for topic in [&topics.coordination, &topics.election, &topics.work] {
             swarm
                 .subscribe(topic)
                 .await
@@ -153,11 +159,34 @@ impl Running {
             },
         )
         .map_err(|error| cannot("the mind", &error, "correct [ethics] in config.toml"))?;
-        natives::register(&gateway, &mind, &hive)
+        let (work, driver) = pagi_work::open(pagi_work::Parts {
+            identity: identity.clone(),
+            config: config.work.machine(),
+            store: store.clone(),
+            wire: Arc::new(work::TaskWire {
+                swarm: swarm.clone(),
+                topic: work_topic,
+            }),
+            bench: Arc::new(work::TaskBench {
+                mind: mind.clone(),
+                section: config.work.clone(),
+            }),
+        })
+        .map_err(|error| {
+            cannot(
+                "the tasks of the swarm",
+                &error,
+                "restore the data directory from a backup",
+            )
+        })?;
+        let market = work::Market::new(work.clone(), hive.clone(), mind.clone());
+        natives::register(&gateway, &mind, &hive, &market)
             .map_err(|error| cannot("the native tools", &error, "report this as a bug"))?;
         gateway.discover().await;
 
-        let mut pumps = network::pump(inbound, hive.clone(), mind.clone(), network);
+        let mut pumps = network::pump(inbound, hive.clone(), mind.clone(), work, network);
+        let stop_work = CancellationToken::new();
+        let work = tokio::spawn(driver.run(stop_work.clone()));
         let outbox = mind.clone();
         pumps.push(tokio::spawn(async move { outbox.run_outbox().await }));
         let node = Arc::new(PagiNode::new(
@@ -169,6 +198,7 @@ impl Running {
             hive.clone(),
             mind.clone(),
             gateway,
+            market,
             started,
         ));
         node.announce_twins()
@@ -180,6 +210,8 @@ impl Running {
             swarm,
             store,
             pumps,
+            work,
+            stop_work,
         })
     }
 
@@ -187,6 +219,10 @@ impl Running {
     pub async fn stop(self, control: Option<Control>) {
         if let Some(control) = control {
             control.shutdown(std::time::Duration::from_secs(5)).await;
+        }
+        self.stop_work.cancel();
+        if let Err(error) = self.work.await {
+            tracing::error!(%error, "the work of the swarm did not end well");
         }
         self.hive.shutdown().await;
         // The step-down message is on its way; the network needs a moment of its own to send it.

@@ -14,7 +14,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{gateway::Gateway, trust};
+use super::{gateway::Gateway, trust, work::Market};
 
 type Run = dyn Fn(Caller, Value) -> BoxFuture<'static, Result<Value, ToolError>> + Send + Sync;
 
@@ -58,14 +58,19 @@ const ARTIFACT_DOMAIN: &[u8] = b"pagi-signed/json-artifact/1\0";
 ///
 /// # Errors
 /// [`ToolError`] where one cannot be registered; a fault of the program.
-pub fn register(gateway: &Gateway, mind: &Mind, hive: &Hive) -> Result<(), ToolError> {
+pub fn register(
+    gateway: &Gateway,
+    mind: &Mind,
+    hive: &Hive,
+    market: &Market,
+) -> Result<(), ToolError> {
     let tools = [
         remember(mind.clone()),
         recall(mind.clone()),
         did_sign_artifact(mind.clone()),
         did_verify_artifact(),
         list_known_twins(mind.clone(), hive.clone()),
-        broadcast_swarm_task(hive.clone()),
+        broadcast_swarm_task(market.clone()),
         hive_pull(hive.clone()),
         hive_push(mind.clone(), hive.clone()),
     ];
@@ -303,41 +308,29 @@ fn list_known_twins(mind: Mind, hive: Hive) -> Native {
     )
 }
 
-fn broadcast_swarm_task(hive: Hive) -> Native {
+fn broadcast_swarm_task(market: Market) -> Native {
     #[derive(Deserialize)]
     struct In {
         task: Value,
     }
     native(
         "broadcast_swarm_task",
-        "Broadcasts a task to the swarm, for every node to see",
+        "Broadcasts a task to the swarm, for every node to see and an able one to do",
         json!({"type": "object", "required": ["task"], "properties": {
-            "task": {"type": ["string", "object"], "description": "the goal, or an object with it"}}}),
+            "task": {"type": ["string", "object"], "description": "the goal, or an object with \
+                `goal` and, as wanted, `id`, `needs` (names of tools) and `deadline_s`"}}}),
         SHARES,
         move |caller, parameters| {
-            let hive = hive.clone();
+            let market = market.clone();
             async move {
                 let input: In = read(parameters)?;
-                let mut task = match input.task {
+                let task = match input.task {
                     Value::String(goal) => json!({"goal": goal}),
                     other => other,
                 };
-                if task
-                    .get("goal")
-                    .and_then(Value::as_str)
-                    .is_none_or(str::is_empty)
-                {
-                    return Err(ToolError::failed("a task needs a `goal`"));
-                }
-                if task.get("id").is_none() {
-                    task["id"] = json!(Uuid::new_v4());
-                }
-                if let Some(twin_id) = caller.twin_id {
-                    task["from"] = json!(twin_id);
-                }
-                let id = task["id"].clone();
-                hive.broadcast_task(task).await.map_err(failed)?;
-                Ok(json!({"text": "The task is broadcast.", "id": id}))
+                let asked = market.broadcast(task, caller.twin_id).await;
+                let (id, task_id) = asked.map_err(failed)?;
+                Ok(json!({"text": "The task is broadcast.", "id": id, "task_id": task_id}))
             }
         },
     )

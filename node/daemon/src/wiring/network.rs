@@ -9,16 +9,17 @@ use pagi_hive::{
     Hive, HiveError, Judgement,
     ports::{Content, Gossip, NetworkError, Topic},
 };
-use pagi_messages::Verified;
+use pagi_messages::{Did, Verified};
 use pagi_playbook::Artifact;
-use pagi_swarm::{Inbound, PeerEvent, Swarm};
+use pagi_swarm::{GossipMessage, Inbound, PeerEvent, Swarm};
 use pagi_twin::{
     Mind,
     ports::{Adopted, Collective, PublishError},
 };
+use pagi_work::Work;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
-use super::{blocks, messages};
+use super::{blocks, messages, work::answer};
 
 /// Time to fetch one block.
 const FETCH_TIME: Duration = Duration::from_secs(20);
@@ -29,6 +30,7 @@ const ANSWERED_AT_ONCE: usize = 16;
 pub struct Topics {
     pub coordination: String,
     pub election: String,
+    pub work: String,
 }
 
 /// The swarm as the hive sees it.
@@ -106,11 +108,34 @@ impl Collective for HivePort {
     }
 }
 
+/// Hands an offer of work to the room of work.
+fn offered(work: &Work, message: GossipMessage) {
+    match work.gossiped(&message.author_peer, &message.data) {
+        Ok(()) => message.verdict.accept(),
+        Err(rejection) if rejection.is_fault() => {
+            tracing::warn!(author = message.author_peer, %rejection, "an offer of work rejected");
+            message.verdict.reject();
+        }
+        Err(rejection) => {
+            tracing::debug!(author = message.author_peer, %rejection, "an offer of work ignored");
+            message.verdict.ignore();
+        }
+    }
+}
+
+/// A node was heard of: what waits for it is sent again. All nodes count alike so far.
+fn heard(work: &Work, peer_id: &str) {
+    if let Ok(did) = Did::from_peer_id(peer_id) {
+        work.heard(did, 0);
+    }
+}
+
 /// Carries gossip and peer events to the hive, and private requests to those they are for, until the network stops.
 pub fn pump(
     inbound: Inbound,
     hive: Hive,
     mind: Mind,
+    work: Work,
     network: Arc<Network>,
 ) -> Vec<JoinHandle<()>> {
     let Inbound {
@@ -122,9 +147,13 @@ pub fn pump(
     let asked = network.clone();
     let talk = tokio::spawn({
         let hive = hive.clone();
-        let network = network.clone();
+        let (network, work) = (network.clone(), work.clone());
         async move {
             while let Some(message) = gossip.recv().await {
+                if message.topic == network.topics.work {
+                    offered(&work, message);
+                    continue;
+                }
                 let topic = if message.topic == network.topics.election {
                     Topic::Election
                 } else if message.topic == network.topics.coordination {
@@ -137,7 +166,10 @@ pub fn pump(
                     .gossip(topic, &message.author_peer, &message.data)
                     .await
                 {
-                    Judgement::Accept => message.verdict.accept(),
+                    Judgement::Accept => {
+                        heard(&work, &message.author_peer);
+                        message.verdict.accept();
+                    }
                     Judgement::Reject(reason) => {
                         tracing::warn!(author = message.author_peer, reason, "gossip rejected");
                         message.verdict.reject();
@@ -150,6 +182,7 @@ pub fn pump(
             }
         }
     });
+    let brought = work.clone();
     let come_and_go = tokio::spawn(async move {
         while let Some(event) = peers.recv().await {
             match event {
@@ -158,6 +191,9 @@ pub fn pump(
                 }
                 PeerEvent::Subscribed { topic, .. } if topic == network.topics.coordination => {
                     hive.peer_listens();
+                }
+                PeerEvent::Subscribed { topic, peer_id } if topic == network.topics.work => {
+                    heard(&work, &peer_id);
                 }
                 PeerEvent::Disconnected { peer_id } => {
                     tracing::info!(peer_id, "peer gone");
@@ -173,11 +209,14 @@ pub fn pump(
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
             };
-            let (asked, mind) = (asked.clone(), mind.clone());
+            let (asked, mind, brought) = (asked.clone(), mind.clone(), brought.clone());
             tokio::spawn(async move {
                 let mut left = blocks::answer(&asked.swarm, request).await;
                 if let Some(request) = left {
                     left = messages::answer(&mind, request).await;
+                }
+                if let Some(request) = left {
+                    left = answer(&brought, request).await;
                 }
                 if let Some(request) = left {
                     // It is closed without an answer.

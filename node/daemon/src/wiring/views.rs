@@ -3,6 +3,7 @@
 use cid::Cid;
 use pagi_api::{ApiError, EventFilter, LoggedEvent, swarm::ArtifactView};
 use pagi_hive::HiveError;
+use pagi_messages::EventType;
 use pagi_playbook::{Artifact, Revision, block};
 use pagi_store::{ArtifactRecord, StoreError};
 use pagi_swarm::SwarmError;
@@ -91,6 +92,30 @@ pub(super) fn logged(event: pagi_store::LoggedEvent) -> LoggedEvent {
         seq: event.seq,
         event: event.event,
     }
+}
+
+/// The longest task that may be published, bytes of JSON.
+const MAX_SHARED_TASK: usize = 64 * 1024;
+
+/// What of a published event goes to the swarm: the task of a `task_broadcast`. Of no other event
+/// does anything leave the node.
+pub(super) fn shared_task(kind: EventType, payload: &Value) -> Result<Option<Value>, ApiError> {
+    if kind != EventType::TaskBroadcast {
+        return Ok(None);
+    }
+    let task = payload.get("task").unwrap_or(payload);
+    if task.is_null() {
+        return Err(ApiError::invalid(
+            "a task_broadcast goes to the swarm and needs a payload: {\"task\":{\"goal\":\"…\"}}",
+        ));
+    }
+    let bytes = task.to_string().len();
+    if bytes > MAX_SHARED_TASK {
+        return Err(ApiError::TooLarge(format!(
+            "the task has {bytes} bytes; at most {MAX_SHARED_TASK} go to the swarm"
+        )));
+    }
+    Ok(Some(task.clone()))
 }
 
 pub(super) fn filter(filter: EventFilter) -> pagi_store::EventFilter {

@@ -28,6 +28,7 @@ mod prototype;
 mod refusals;
 mod routes;
 mod swarm;
+mod work;
 
 /// Every file beside this one is part of the binary: a forgotten `mod` would silently drop tests.
 #[test]
