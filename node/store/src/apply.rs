@@ -98,6 +98,7 @@ fn apply_op(
             txn.open_table(ARTIFACT_BLOCKS.definition())?
                 .insert(cid.as_str(), block.as_slice())?;
         }
+        PreparedOp::Log(op) => op.apply(txn)?,
         PreparedOp::ArtifactStatus {
             cid,
             status,

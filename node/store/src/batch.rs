@@ -12,6 +12,7 @@ use crate::{
     model::{
         ArtifactRecord, AuditRecord, EmotionRecord, MemoryEntry, Role, ToolRecord, TwinRecord,
     },
+    synced::LogOp,
     tables::{
         ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, ByName, EMOTION, EVENTS, GRANTS, HEADS, MEMORY, NODE,
         OUTBOX, PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
@@ -91,6 +92,7 @@ enum Op {
     },
     Peers(Vec<String>),
     Task(Change),
+    Log(LogOp),
 }
 
 impl Batch {
@@ -286,6 +288,10 @@ impl Batch {
         self.with(Op::Task(change))
     }
 
+    pub(crate) fn with_log(self, op: LogOp) -> Self {
+        self.with(Op::Log(op))
+    }
+
     /// Encodes the records, so that the writer need not and a bad one fails here.
     pub(crate) fn prepare(self) -> Result<Prepared, StoreError> {
         let ops = self
@@ -362,6 +368,7 @@ pub(crate) enum PreparedOp {
         status: ArtifactStatus,
         required: bool,
     },
+    Log(LogOp),
 }
 
 impl PreparedOp {
@@ -375,6 +382,7 @@ impl PreparedOp {
             | Self::Event { bytes, .. }
             | Self::Audit { bytes } => bytes.len(),
             Self::Artifact { bytes, block, .. } => bytes.len() + block.len(),
+            Self::Log(op) => op.bytes(),
             Self::Remove { .. }
             | Self::RemoveTool(_)
             | Self::Revoke(_)
@@ -493,6 +501,7 @@ impl Op {
                     block: ARTIFACT_BLOCKS.raw(&artifact.bytes)?,
                 })
             }
+            Self::Log(op) => Ok(PreparedOp::Log(op.prepare()?)),
             Self::ArtifactStatus {
                 cid,
                 status,

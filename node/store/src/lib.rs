@@ -10,6 +10,7 @@
 //! - [`tasks`]: work asked of the swarm, and work done for it;
 //! - [`batch`]: several writes as one atomic transaction;
 //! - [`store`]: the handle, opening and closing, and the write methods; `read` has the reads;
+//! - [`synced`]: the log of signed messages that other nodes catch up from;
 //! - [`tail`]: the event log as an endless, gapless stream;
 //! - `file`, `tables`, `record`: the file and its lock, the tables and their schema version, and
 //!   the versioned form of a record;
@@ -24,6 +25,7 @@ pub mod model;
 mod read;
 mod record;
 pub mod store;
+pub mod synced;
 mod tables;
 pub mod tail;
 pub mod tasks;
@@ -41,5 +43,6 @@ pub use model::{
 };
 pub use record::MAX_RECORD_BYTES;
 pub use store::Store;
+pub use synced::LogKey;
 pub use tables::SCHEMA_VERSION;
 pub use tail::EventTail;

@@ -54,6 +54,10 @@ pub(crate) const ARTIFACTS: ByName = Table::new("artifacts");
 /// The bytes of an artifact: apart, so that a change of status does not write them again.
 pub(crate) const ARTIFACT_BLOCKS: ByName = Table::new("artifact_blocks");
 pub(crate) const REVISIONS: ByName = Table::new("revisions");
+/// Signed messages that other nodes catch up from, by author, time and id.
+pub(crate) const SYNC_LOG: Table<(&str, u64, &[u8])> = Table::new("sync_log");
+/// Up to which time an author's messages had to go from there.
+pub(crate) const SYNC_FLOORS: ByName = Table::new("sync_floors");
 pub(crate) const SETTINGS: ByName = Table::new("settings");
 /// Single values of the node's own.
 pub(crate) const NODE: ByName = Table::new("node");
@@ -166,7 +170,7 @@ pub(crate) fn create_missing(db: &Database) -> Result<(), StoreError> {
 }
 
 /// How many tables there are beside that of the schema's version.
-const TABLES: usize = 18;
+const TABLES: usize = 20;
 
 fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
     for table in [
@@ -182,6 +186,7 @@ fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
         OUTBOX,
         ASKED_TASKS,
         WORKED_TASKS,
+        SYNC_FLOORS,
     ] {
         create(txn, table)?;
     }
@@ -190,7 +195,8 @@ fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
     create(txn, EVENTS)?;
     create(txn, AUDIT)?;
     create(txn, INBOX)?;
-    create(txn, INBOX_ENDS)
+    create(txn, INBOX_ENDS)?;
+    create(txn, SYNC_LOG)
 }
 
 fn create<K: Key + 'static>(txn: &WriteTransaction, table: Table<K>) -> Result<(), StoreError> {
