@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::{
     election::{self, Driver, Office},
     error::HiveError,
+    greeting::Greetings,
     inbox::{self, Judgement},
     library::{self, Library, LibraryParts, Snapshot},
     live_view::{LiveView, SeenTwin},
@@ -299,6 +300,16 @@ impl Hive {
         if new {
             self.inner.greet.notify_one();
         }
+        self.act_on(message, from, now).await
+    }
+
+    /// Does what a message asks for, however it came here.
+    pub(crate) async fn act_on(
+        &self,
+        message: Verified<Coordination>,
+        from: Did,
+        now: u64,
+    ) -> Result<(), HiveError> {
         let command = match message.body().clone() {
             Coordination::TwinOnline(presence) => {
                 let event = self.event(
@@ -434,14 +445,15 @@ impl Hive {
 
     /// Announces this node and its twins: when a peer turns up, and from time to time.
     async fn presence(self) {
-        const GREETING_DELAY: Duration = Duration::from_millis(200);
+        let mut greetings = Greetings::default();
         loop {
             let period = Duration::from_millis(self.view(|view| view.period_ms()));
             tokio::select! {
                 () = self.inner.stop.cancelled() => return,
                 () = self.inner.greet.notified() => {
                     // Several peers often turn up together: one hello is enough.
-                    tokio::time::sleep(GREETING_DELAY).await;
+                    // One who makes nodes appear all the time does not make this one shout.
+                    tokio::time::sleep(greetings.asked(tokio::time::Instant::now().into())).await;
                 }
                 () = tokio::time::sleep(period) => {}
             }

@@ -10,8 +10,10 @@
 //! names in [`ports`], so that it builds and tests without libp2p.
 
 pub mod bundle;
+pub mod catchup;
 pub mod election;
 mod error;
+mod greeting;
 mod hive;
 pub mod inbox;
 pub mod library;

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use super::{
     blocks,
+    catchup::Catchup,
     changes::compare,
     gateway::{Gateway, api_error},
     views::{
@@ -31,6 +32,17 @@ use super::{
     work::{Market, keeps_secrets},
 };
 
+/// Network statistics that are present numbers; the others count.
+const PRESENT: [&str; 8] = [
+    "connected",
+    "connections",
+    "relayed",
+    "banned",
+    "banned_ips",
+    "sync_log_messages",
+    "sync_log_bytes",
+    "sync_waiting",
+];
 /// Time to fetch a document for a user.
 const FETCH_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -41,6 +53,7 @@ pub struct PagiNode {
     genesis: Genesis,
     store: Store,
     swarm: Swarm,
+    catchup: Catchup,
     hive: Hive,
     mind: Mind,
     gateway: Arc<Gateway>,
@@ -59,6 +72,7 @@ impl PagiNode {
         genesis: Genesis,
         store: Store,
         swarm: Swarm,
+        catchup: Catchup,
         hive: Hive,
         mind: Mind,
         gateway: Arc<Gateway>,
@@ -71,6 +85,7 @@ impl PagiNode {
             genesis,
             store,
             swarm,
+            catchup,
             hive,
             mind,
             gateway,
@@ -104,6 +119,16 @@ impl PagiNode {
         self.hive.set_twins(twins);
         self.market.refresh();
         Ok(())
+    }
+
+    /// The counters of the network and of the log that other nodes catch up from, in one object.
+    fn network_stats(&self) -> Result<Value, ApiError> {
+        let mut stats = serde_json::to_value(self.swarm.stats()).map_err(internal)?;
+        let log = serde_json::to_value(self.catchup.stats()).map_err(internal)?;
+        if let (Value::Object(stats), Value::Object(log)) = (&mut stats, log) {
+            stats.extend(log);
+        }
+        Ok(stats)
     }
 
     fn engine_text(&self) -> String {
@@ -143,7 +168,7 @@ impl Node for PagiNode {
     }
 
     async fn metrics(&self) -> Result<String, ApiError> {
-        let stats = serde_json::to_value(self.swarm.stats()).map_err(internal)?;
+        let stats = self.network_stats()?;
         let snapshot = self.hive.playbook();
         let mut text = String::new();
         let mut put = |name: &str, kind: &str, help: &str, value: f64| {
@@ -207,7 +232,7 @@ impl Node for PagiNode {
             term as f64,
         );
         for (name, value) in stats.as_object().into_iter().flatten() {
-            let kind = if name == "connected" {
+            let kind = if PRESENT.contains(&name.as_str()) {
                 "gauge"
             } else {
                 "counter"
@@ -559,7 +584,7 @@ impl Node for PagiNode {
             twins,
             mo: self.hive.office().map(|office| office.mo.to_string()),
             playbook: self.hive.playbook().head.to_string(),
-            stats: serde_json::to_value(self.swarm.stats()).map_err(internal)?,
+            stats: self.network_stats()?,
         })
     }
 

@@ -24,6 +24,7 @@ use reqwest::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::whereabouts;
 use crate::cli::CliError;
 
 /// What a request that brings a message starts with.
@@ -159,6 +160,9 @@ impl Courier for Post {
         nodes.sort();
         nodes.dedup();
         nodes.truncate(MAX_NODES);
+        if nodes.is_empty() {
+            nodes.extend(whereabouts::node_of(&self.swarm, to).await);
+        }
         let tried = nodes.iter().map(|node| self.over_swarm(node, packed));
         // Every node that announces the twin is brought the message, so that none that only claims to
         // have it can keep it from the one that does. Only that one can read it.

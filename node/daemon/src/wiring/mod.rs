@@ -6,6 +6,7 @@
 
 mod api;
 mod blocks;
+mod catchup;
 mod changes;
 mod gateway;
 mod messages;
@@ -14,6 +15,7 @@ mod network;
 mod plugins;
 mod trust;
 mod views;
+mod whereabouts;
 mod work;
 
 use std::{
@@ -107,7 +109,12 @@ impl Running {
                 .await
                 .map_err(|error| cannot("the gossip topic", &error, "report this as a bug"))?;
         }
-        let network = Arc::new(network::Network::new(swarm.clone(), topics));
+        let (catchup, sleeping) =
+            catchup::Catchup::open(store.clone(), swarm.clone(), identity.did().clone()).map_err(
+                |error| cannot("the log of messages", &error, "restore it from a backup"),
+            )?;
+        let network = network::Network::new(swarm.clone(), topics, catchup.clone());
+        let network = Arc::new(network);
         let genesis = Genesis::from_toml(config.node.swarm.clone(), pagi_playbooks::BASE)
             .map_err(|error| cannot("the starter playbook", &error, "report this as a bug"))?;
         let hive = Hive::start(
@@ -184,7 +191,14 @@ impl Running {
             .map_err(|error| cannot("the native tools", &error, "report this as a bug"))?;
         gateway.discover().await;
 
+        let awake = sleeping.run(hive.clone());
         let mut pumps = network::pump(inbound, hive.clone(), mind.clone(), work, network);
+        pumps.push(awake);
+        pumps.push(tokio::spawn(whereabouts::announce(
+            swarm.clone(),
+            identity.clone(),
+            mind.clone(),
+        )));
         let stop_work = CancellationToken::new();
         let work = tokio::spawn(driver.run(stop_work.clone()));
         let outbox = mind.clone();
@@ -195,6 +209,7 @@ impl Running {
             genesis,
             store.clone(),
             swarm.clone(),
+            catchup,
             hive.clone(),
             mind.clone(),
             gateway,

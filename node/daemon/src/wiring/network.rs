@@ -19,7 +19,7 @@ use pagi_twin::{
 use pagi_work::Work;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
-use super::{blocks, messages, work::answer};
+use super::{blocks, catchup::Catchup, messages, work::answer};
 
 /// Time to fetch one block.
 const FETCH_TIME: Duration = Duration::from_secs(20);
@@ -37,11 +37,16 @@ pub struct Topics {
 pub struct Network {
     swarm: Swarm,
     topics: Topics,
+    catchup: Catchup,
 }
 
 impl Network {
-    pub fn new(swarm: Swarm, topics: Topics) -> Self {
-        Self { swarm, topics }
+    pub fn new(swarm: Swarm, topics: Topics, catchup: Catchup) -> Self {
+        Self {
+            swarm,
+            topics,
+            catchup,
+        }
     }
 }
 
@@ -52,6 +57,10 @@ fn failed(error: impl std::fmt::Display) -> NetworkError {
 #[async_trait]
 impl Gossip for Network {
     async fn publish(&self, topic: Topic, data: Vec<u8>) -> Result<(), NetworkError> {
+        if topic == Topic::Coordination {
+            // Once this is done the message is not lost, whatever becomes of it below.
+            self.catchup.log(&data).await?;
+        }
         let topic = match topic {
             Topic::Coordination => &self.topics.coordination,
             Topic::Election => &self.topics.election,
@@ -162,10 +171,12 @@ pub fn pump(
                     message.verdict.ignore();
                     continue;
                 };
-                match hive
-                    .gossip(topic, &message.author_peer, &message.data)
-                    .await
-                {
+                let judge = hive.gossip(topic, &message.author_peer, &message.data);
+                let judgement = match topic {
+                    Topic::Coordination => network.catchup.heard(&message.data, judge).await,
+                    Topic::Election => judge.await,
+                };
+                match judgement {
                     Judgement::Accept => {
                         heard(&work, &message.author_peer);
                         message.verdict.accept();
@@ -188,6 +199,7 @@ pub fn pump(
             match event {
                 PeerEvent::Connected { peer_id, .. } => {
                     tracing::info!(peer_id, "peer connected");
+                    network.catchup.peer(&peer_id, true).await;
                 }
                 PeerEvent::Subscribed { topic, .. } if topic == network.topics.coordination => {
                     hive.peer_listens();
@@ -197,6 +209,7 @@ pub fn pump(
                 }
                 PeerEvent::Disconnected { peer_id } => {
                     tracing::info!(peer_id, "peer gone");
+                    network.catchup.peer(&peer_id, false).await;
                     hive.peer_gone(&peer_id).await;
                 }
                 _ => {}
@@ -212,6 +225,9 @@ pub fn pump(
             let (asked, mind, brought) = (asked.clone(), mind.clone(), brought.clone());
             tokio::spawn(async move {
                 let mut left = blocks::answer(&asked.swarm, request).await;
+                if let Some(request) = left {
+                    left = asked.catchup.answer(request).await;
+                }
                 if let Some(request) = left {
                     left = messages::answer(&mind, request).await;
                 }

@@ -17,6 +17,7 @@ mod program;
 mod tool_server;
 mod wait;
 
+mod catchup;
 mod cli;
 mod crash;
 mod demo;
