@@ -16,7 +16,9 @@ use libp2p::core::Endpoint;
 use libp2p::core::transport::{ListenerId, PortUse};
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
-use libp2p::request_response::{OutboundRequestId, ProtocolSupport, ResponseChannel};
+use libp2p::request_response::{
+    InboundRequestId, OutboundRequestId, ProtocolSupport, ResponseChannel,
+};
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{
@@ -31,24 +33,31 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::admission::Admission;
-use crate::codec::BytesCodec;
+use crate::codec::{BytesCodec, Intake};
 use crate::commands::{Command, Publish, Query, Resend};
 use crate::config::{Rate, SwarmLimits};
-use crate::dialer::Dialer;
+use crate::dialer::{Dial, Dialer};
 use crate::error::SwarmError;
 use crate::inbound::{Feedback, GossipMessage, Inbound, InboundRequest, Outbox, PeerEvent};
 use crate::limiter::{Bucket, Limiter};
+use crate::names::Resolver;
 use crate::nat::{Nat, autonat_config, relay_config};
 use crate::pace::{ANSWER_TIME, Arrivals, Pacer, SEND_QUEUE};
 use crate::peers::Peer;
 use crate::protocol::{MESSAGE_ID_BYTES, Names, message_id};
+use crate::quota::Quota;
 use crate::reach::{Reach, ip};
 use crate::scoring;
+use crate::seen::Seen;
 use crate::sole::Sole;
 use crate::stats::Counters;
+use crate::watched::{Gossip, Known, Watched};
+use crate::whereabouts;
 
 /// Longest a request may take, whatever its caller says.
 pub(crate) const MAX_REQUEST_TIME: Duration = Duration::from_secs(120);
+/// Longest a request may take to arrive, or a reply to be read by the one who asked.
+const TRANSFER_TIME: Duration = Duration::from_secs(30);
 /// Questions about messages under way with one peer; no more are ever open at once.
 const MAX_QUESTIONS: usize = 128;
 /// Pause between two looks at the clock.
@@ -57,6 +66,10 @@ const TICK: Duration = Duration::from_millis(500);
 const PUBLISH_BATCH: usize = 16;
 /// Peer events waiting for the application.
 const PEER_EVENTS: usize = 1024;
+/// Records of others kept in the DHT.
+const MAX_RECORDS: usize = 4096;
+/// Peers whose names were resolved, waiting to be dialled.
+const RESOLVED: usize = 64;
 /// Gossip bytes that are not payload: signature, author, topic, framing.
 const GOSSIP_OVERHEAD: usize = 4 * 1024;
 
@@ -65,7 +78,7 @@ const GOSSIP_OVERHEAD: usize = 4 * 1024;
 #[behaviour(prelude = "libp2p::swarm::derive_prelude")]
 pub(crate) struct Net {
     /// Publish and subscribe; messages are forwarded only after the application's verdict.
-    pub(crate) gossip: gossipsub::Behaviour,
+    pub(crate) gossip: Watched,
     /// Requests between applications.
     pub(crate) requests: request_response::Behaviour<BytesCodec>,
     /// Questions whether a published message has arrived.
@@ -155,6 +168,7 @@ pub(crate) struct Setup {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) reach: Reach,
     pub(crate) announce: Vec<Multiaddr>,
+    pub(crate) resolver: Arc<dyn Resolver>,
 }
 
 /// The handle's ends of the behaviour's channels.
@@ -166,6 +180,8 @@ pub(crate) struct Ends {
 /// See the module documentation.
 pub(crate) struct NodeBehaviour {
     pub(crate) net: Net,
+    /// The topics listened to.
+    pub(crate) topics: Known,
     pub(crate) local: PeerId,
     pub(crate) names: Names,
     pub(crate) limits: SwarmLimits,
@@ -185,6 +201,13 @@ pub(crate) struct NodeBehaviour {
     pub(crate) inbound_bytes: usize,
     /// Bytes of requests handed out and not yet answered.
     pub(crate) request_bytes: usize,
+    /// Replies that are not sent yet, in bytes, one by one and together.
+    pub(crate) replying: HashMap<InboundRequestId, usize>,
+    pub(crate) reply_bytes: usize,
+    /// Messages taken in before.
+    pub(crate) seen: Seen,
+    /// Whose announcements of content are kept in the DHT.
+    pub(crate) provided: Quota,
 
     // What is going on.
     pub(crate) peers: HashMap<PeerId, Peer>,
@@ -198,6 +221,10 @@ pub(crate) struct NodeBehaviour {
     pub(crate) memory_short: bool,
     pub(crate) nat: Nat,
     pub(crate) dialer: Dialer,
+    pub(crate) resolver: Arc<dyn Resolver>,
+    /// Peers whose host names were resolved, with what they stand for.
+    resolved: mpsc::Receiver<Dial>,
+    pub(crate) resolved_sender: mpsc::Sender<Dial>,
     pub(crate) dialling: HashMap<ConnectionId, Dialling>,
     pub(crate) requested: HashMap<OutboundRequestId, Answer<Vec<u8>>>,
     pub(crate) queries: HashMap<kad::QueryId, Query>,
@@ -219,24 +246,30 @@ impl NodeBehaviour {
             commands,
             reach,
             announce,
+            resolver,
         } = setup;
         let local = keypair.public().to_peer_id();
-        let net = Net::new(keypair, &names, &limits, &reach)?;
+        let topics = Known::default();
+        let net = Net::new(keypair, &names, &limits, &reach, topics.clone())?;
         let now = Instant::now();
         let own_rate = limits.gossip_rate.map(below);
         let own_rate = own_rate.map(|rate| (rate, Bucket::new(rate, now)));
         let admission = Admission::new(limits.max_connections_per_ip, limits.spare_loopback);
         let limiter = Limiter::new(limits.gossip_rate, limits.request_rate);
+        let window = Duration::from_secs(limits.seen_seconds.into());
+        let seen = Seen::new(window, limits.seen_messages, now);
         let (publishes_sender, publishes) = mpsc::channel(limits.publish_queue);
         let (feedback_sender, feedback) = mpsc::unbounded_channel();
         let (gossip_out, gossip) = Outbox::new(limits.inbound_queue);
         let (requests_out, requests) = Outbox::new(limits.inbound_queue);
         let (peers_out, peers) = Outbox::new(PEER_EVENTS);
         let dialer = Dialer::new(local, limits.target_peers);
+        let (resolved_sender, resolved) = mpsc::channel(RESOLVED);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let behaviour = NodeBehaviour {
             net,
+            topics,
             local,
             names,
             limits,
@@ -250,6 +283,10 @@ impl NodeBehaviour {
             peers_out,
             inbound_bytes: 0,
             request_bytes: 0,
+            replying: HashMap::new(),
+            reply_bytes: 0,
+            seen,
+            provided: Quota::default(),
             peers: HashMap::new(),
             admission,
             limiter,
@@ -258,6 +295,9 @@ impl NodeBehaviour {
             memory_short: false,
             nat: Nat::new(reach, announce),
             dialer,
+            resolver,
+            resolved,
+            resolved_sender,
             dialling: HashMap::new(),
             requested: HashMap::new(),
             queries: HashMap::new(),
@@ -289,14 +329,17 @@ impl Net {
         names: &Names,
         limits: &SwarmLimits,
         reach: &Reach,
+        known: Known,
     ) -> io::Result<Self> {
         let local = keypair.public().to_peer_id();
+        let intake = Intake::new(limits.max_pending_request_bytes, Some(TRANSFER_TIME));
         let exchange = |protocol: &libp2p::StreamProtocol, max, streams, time: Duration| {
             let config = request_response::Config::default()
                 .with_request_timeout(time)
                 .with_max_concurrent_streams(streams);
             let protocols = [(protocol.clone(), ProtocolSupport::Full)];
-            request_response::Behaviour::with_codec(BytesCodec { max }, protocols, config)
+            let intake = intake.clone();
+            request_response::Behaviour::with_codec(BytesCodec { max, intake }, protocols, config)
         };
         let streams = limits.max_streams_per_peer;
         let relay = reach.relay_server.as_ref();
@@ -308,7 +351,10 @@ impl Net {
             .with_interval(Duration::from_secs(10))
             .with_timeout(Duration::from_secs(10));
         Ok(Net {
-            gossip: gossip(keypair, names, limits)?,
+            gossip: Watched::new(
+                gossip(keypair, names, limits, known)?,
+                limits.gossip_rate.map(packets),
+            ),
             requests: exchange(
                 &names.request,
                 limits.max_request_bytes,
@@ -340,7 +386,8 @@ fn gossip(
     keypair: &Keypair,
     names: &Names,
     limits: &SwarmLimits,
-) -> io::Result<gossipsub::Behaviour> {
+    known: Known,
+) -> io::Result<Gossip> {
     let config = gossipsub::ConfigBuilder::default()
         .protocol_id_prefix(names.gossip.clone())
         .validation_mode(gossipsub::ValidationMode::Strict)
@@ -356,9 +403,10 @@ fn gossip(
         // Own messages go to every subscriber at once, mesh or not.
         .flood_publish(true)
         // A verdict may take as long as a message stays in this history: about seven seconds.
+        .max_messages_per_rpc(Some(64))
         .history_length(10)
         .history_gossip(3)
-        .duplicate_cache_time(Duration::from_secs(120))
+        .duplicate_cache_time(Duration::from_secs(limits.duplicate_seconds.into()))
         .connection_handler_queue_len(SEND_QUEUE)
         // Never discard a queued message for its age: gossipsub does not give its place in the
         // queue back, and a queue that lost its places stays "full" for good. `pace.rs` keeps the
@@ -368,11 +416,23 @@ fn gossip(
         .build()
         .map_err(io::Error::other)?;
     let author = gossipsub::MessageAuthenticity::Signed(keypair.clone());
-    let mut gossip = gossipsub::Behaviour::new(author, config).map_err(io::Error::other)?;
+    let mut gossip = Gossip::new_with_transform(author, config, known).map_err(io::Error::other)?;
     gossip
-        .with_peer_score(scoring::params(), scoring::thresholds())
+        .with_peer_score(
+            scoring::params(limits.spare_loopback),
+            scoring::thresholds(),
+        )
         .map_err(io::Error::other)?;
     Ok(gossip)
+}
+
+/// Packets a peer may send, given what it may publish on one topic: several topics, what it passes on
+/// and what gossip needs besides.
+fn packets(rate: Rate) -> Rate {
+    Rate {
+        per_second: rate.per_second.saturating_mul(8).max(100),
+        burst: rate.burst.saturating_mul(4).max(1000),
+    }
 }
 
 /// A rate that stays below another one, whatever the jitter on the way.
@@ -390,11 +450,12 @@ fn dht(local: PeerId, names: &Names) -> kad::Behaviour<MemoryStore> {
     let mut config = kad::Config::new(names.kad.clone());
     config
         .set_query_timeout(Duration::from_secs(30))
-        // Only provider records are kept, see `events.rs`.
+        // What is kept is looked at before, see `dht.rs`.
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_periodic_bootstrap_interval(Some(Duration::from_secs(300)));
     let store = MemoryStoreConfig {
-        max_records: 0,
+        max_records: MAX_RECORDS,
+        max_value_bytes: whereabouts::MAX_BYTES + 1,
         max_provided_keys: 16_384,
         ..Default::default()
     };
@@ -416,7 +477,9 @@ impl NetworkBehaviour for NodeBehaviour {
     ) -> Result<(), ConnectionDenied> {
         let full = match ip(remote) {
             _ if self.memory_short => Some(Full::Memory),
-            Some(ip) if !self.admission.arrives(connection, ip) => Some(Full::Address),
+            Some(ip) if !self.admission.arrives(connection, ip, Instant::now()) => {
+                Some(Full::Address)
+            }
             _ => None,
         };
         if let Some(full) = full {
@@ -453,8 +516,8 @@ impl NetworkBehaviour for NodeBehaviour {
         if let Some(peer) = peer {
             self.refuse_blocked(&peer)?;
             for addr in self.dialer.addrs(&peer) {
-                if !found.contains(addr) && !addrs.contains(addr) {
-                    found.push(addr.clone());
+                if !found.contains(&addr) && !addrs.contains(&addr) {
+                    found.push(addr);
                 }
             }
         }
@@ -513,6 +576,10 @@ impl NetworkBehaviour for NodeBehaviour {
             }
             if let Poll::Ready(Some(command)) = self.commands.poll_recv(cx) {
                 self.on_command(command);
+                continue;
+            }
+            if let Poll::Ready(Some((peer, addrs))) = self.resolved.poll_recv(cx) {
+                self.name_resolved(peer, addrs);
                 continue;
             }
             if self.tick.poll_tick(cx).is_ready() {

@@ -1,18 +1,81 @@
 //! Framing of requests and replies: a four-byte big-endian length, then that many bytes.
 //!
 //! The length makes "no reply" (the stream closes) differ from an empty reply, and lets an
-//! oversize frame be refused before any of it is read.
+//! oversize frame be refused before any of it is read. What others send and read is bounded in time,
+//! and what they are in the middle of sending in size, all of them together: a peer that opens many
+//! streams and sends slowly, or never reads, ties up little and not for long.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::{StreamProtocol, request_response};
 
+/// Read at once.
+const CHUNK: usize = 8 * 1024;
+
+/// Bytes of requests that are being read, all peers together.
+#[derive(Clone, Debug)]
+pub(crate) struct Intake {
+    limit: usize,
+    taken: Arc<AtomicUsize>,
+    /// How long one request may take to arrive, and one reply to be read.
+    time: Option<Duration>,
+}
+
+impl Intake {
+    pub(crate) fn new(limit: usize, time: Option<Duration>) -> Self {
+        Intake {
+            limit,
+            taken: Arc::default(),
+            time,
+        }
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        match self.time {
+            Some(time) => tokio::time::timeout(time, work)
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+            None => work.await,
+        }
+    }
+}
+
+/// Bytes taken of an [`Intake`], given back when dropped.
+struct Taken<'a> {
+    intake: &'a Intake,
+    bytes: usize,
+}
+
+impl Taken<'_> {
+    fn more(&mut self, bytes: usize) -> io::Result<()> {
+        let before = self.intake.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        match before + bytes <= self.intake.limit {
+            true => Ok(()),
+            false => Err(io::Error::new(
+                io::ErrorKind::OutOfMemory,
+                "too many requests are arriving at once",
+            )),
+        }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.intake.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// Bytes in both directions, each way at most `max` long.
 #[derive(Clone, Debug)]
 pub(crate) struct BytesCodec {
     pub(crate) max: usize,
+    pub(crate) intake: Intake,
 }
 
 impl BytesCodec {
@@ -25,10 +88,17 @@ impl BytesCodec {
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         // Grows with what arrives: a peer that only announces a megabyte does not get one.
-        let mut data = Vec::with_capacity(length.min(8 * 1024));
-        io.take(length as u64).read_to_end(&mut data).await?;
-        if data.len() < length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        let mut taken = Taken {
+            intake: &self.intake,
+            bytes: 0,
+        };
+        let mut data = Vec::new();
+        while data.len() < length {
+            let start = data.len();
+            let chunk = CHUNK.min(length - start);
+            taken.more(chunk)?;
+            data.resize(start + chunk, 0);
+            io.read_exact(&mut data[start..]).await?;
         }
         Ok(data)
     }
@@ -56,7 +126,7 @@ impl request_response::Codec for BytesCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        self.read(io).await
+        self.intake.in_time(self.read(io)).await
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Vec<u8>>
@@ -87,7 +157,7 @@ impl request_response::Codec for BytesCodec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        self.write(io, &data).await
+        self.intake.in_time(self.write(io, &data)).await
     }
 }
 
@@ -98,10 +168,39 @@ mod tests {
 
     use super::*;
 
+    fn codec(max: usize) -> BytesCodec {
+        BytesCodec {
+            max,
+            intake: Intake::new(usize::MAX, None),
+        }
+    }
+
     fn roundtrip(data: &[u8], max: usize) -> io::Result<Vec<u8>> {
         let mut wire = Vec::new();
-        block_on(BytesCodec { max: usize::MAX }.write(&mut wire, data))?;
-        block_on(BytesCodec { max }.read(&mut Cursor::new(wire)))
+        block_on(codec(usize::MAX).write(&mut wire, data))?;
+        block_on(codec(max).read(&mut Cursor::new(wire)))
+    }
+
+    #[test]
+    fn what_arrives_at_once_is_bounded_and_given_back() {
+        let mut wire = Vec::new();
+        block_on(codec(1 << 20).write(&mut wire, &[7; 30_000])).unwrap();
+        let mut small = codec(1 << 20);
+        small.intake = Intake::new(20_000, None);
+        let refused = block_on(small.read(&mut Cursor::new(&wire))).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::OutOfMemory);
+        assert_eq!(small.intake.taken.load(Ordering::Relaxed), 0);
+        small.intake = Intake::new(30_000, None);
+        assert!(block_on(small.read(&mut Cursor::new(&wire))).is_ok());
+        assert_eq!(small.intake.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_sends_nothing_is_not_waited_for() {
+        let intake = Intake::new(100, Some(Duration::from_millis(5)));
+        let never = std::future::pending::<io::Result<()>>();
+        let late = intake.in_time(never).await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
@@ -116,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_closed_stream_is_not_an_empty_reply() {
-        let codec = BytesCodec { max: 10 };
+        let codec = codec(10);
         for wire in [&[][..], &[0, 0], &[0, 0, 0, 3, 1, 2]] {
             let error = block_on(codec.read(&mut Cursor::new(wire.to_vec()))).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
@@ -126,7 +225,7 @@ mod tests {
     #[test]
     fn too_much_is_not_written() {
         let mut wire = Vec::new();
-        assert!(block_on(BytesCodec { max: 2 }.write(&mut wire, b"abc")).is_err());
+        assert!(block_on(codec(2).write(&mut wire, b"abc")).is_err());
         assert!(wire.is_empty());
     }
 }

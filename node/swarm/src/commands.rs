@@ -1,9 +1,11 @@
 //! What the handle asks of the behaviour, and doing it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libp2p::kad::{QueryId, RecordKey};
+use libp2p::request_response::InboundRequestId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId, gossipsub};
 use tokio::sync::{mpsc, oneshot};
@@ -15,14 +17,18 @@ use crate::dialer::Dial;
 use crate::error::SwarmError;
 use crate::handle::Published;
 use crate::inbound::Feedback;
+use crate::names::{is_named, resolve};
+use crate::pace::Id;
 use crate::peers::{PeerInfo, usable};
-use crate::reach::ReachInfo;
+use crate::reach::{ReachInfo, Scope, scope};
 use crate::scoring;
 
 /// How long it may take to listen on all interfaces.
 const INTERFACES_TIME: Duration = Duration::from_millis(400);
 /// Addresses handed out to be remembered.
 const MAX_REMEMBERED: usize = 128;
+/// How long the names of one peer may take.
+const NAME_TIME: Duration = Duration::from_secs(10);
 /// Pause before a message that met full queues is sent again.
 const RESEND_AFTER: Duration = Duration::from_millis(500);
 
@@ -44,6 +50,17 @@ pub(crate) enum Command {
     },
     /// Announce content in the DHT; answered when the announcement is out.
     Provide { key: RecordKey, answer: Answer<()> },
+    /// Put a record into the DHT; answered when others have it.
+    PutRecord {
+        key: RecordKey,
+        value: Vec<u8>,
+        answer: Answer<()>,
+    },
+    /// Look for records in the DHT, this node's own copy first; closed when the search is over.
+    GetRecord {
+        key: RecordKey,
+        found: mpsc::Sender<Vec<u8>>,
+    },
     /// Look for providers in the DHT; closed when the search is over.
     FindProviders {
         key: RecordKey,
@@ -91,6 +108,8 @@ pub(crate) struct Resend {
 /// A DHT query under way.
 pub(crate) enum Query {
     Provide(Answer<()>),
+    Put(Answer<()>),
+    Get(mpsc::Sender<Vec<u8>>),
     Find(mpsc::Sender<PeerId>),
 }
 
@@ -117,6 +136,8 @@ impl NodeBehaviour {
                     let _ = answer.send(Err(SwarmError::store(error.to_string())));
                 }
             },
+            Command::PutRecord { key, value, answer } => self.put_record(key, value, answer),
+            Command::GetRecord { key, found } => self.get_record(key, found),
             Command::FindProviders { key, found } => {
                 let id = self.net.kad.get_providers(key);
                 self.queries.insert(id, Query::Find(found));
@@ -175,6 +196,7 @@ impl NodeBehaviour {
             .gossip
             .subscribe(&ident)
             .map_err(|e| failed(e.to_string()))?;
+        self.topics.add(ident.hash());
         self.net
             .gossip
             .set_topic_params(ident, scoring::topic())
@@ -193,8 +215,12 @@ impl NodeBehaviour {
         }
         let bytes = data.len();
         let hash = gossipsub::IdentTopic::new(topic).hash();
-        let id =
-            gossipsub::MessageId::from(crate::protocol::message_id(hash.as_str(), &data).to_vec());
+        let key = crate::protocol::message_id(hash.as_str(), &data);
+        if self.seen.contains(&key) {
+            let _ = answer.send(Ok(Published::Duplicate));
+            return;
+        }
+        let id = gossipsub::MessageId::from(key.to_vec());
         let result = match self.net.gossip.publish(hash.clone(), data) {
             Ok(id) => {
                 self.published(&hash, &id, bytes);
@@ -221,6 +247,9 @@ impl NodeBehaviour {
     /// Counts a published message and, when it is a mark, asks its receivers about it.
     fn published(&mut self, topic: &gossipsub::TopicHash, id: &gossipsub::MessageId, bytes: usize) {
         self.counters.published.add(1);
+        if let Ok(key) = Id::try_from(&id.0[..]) {
+            self.seen.insert(&key, Instant::now());
+        }
         if !self.pacer.published(bytes) {
             return;
         }
@@ -296,11 +325,56 @@ impl NodeBehaviour {
             if self.admission.is_banned(&peer, now) {
                 continue;
             }
-            let opts = DialOpts::peer_id(peer)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
-                .addresses(addrs)
-                .build();
-            self.actions.push_back(Action::Dial(opts));
+            let (names, numbers): (Vec<_>, Vec<_>) = addrs.into_iter().partition(is_named);
+            if names.is_empty() {
+                self.dial_peer(peer, numbers);
+            } else {
+                self.resolve_names(peer, names);
+            }
+        }
+    }
+
+    fn dial_peer(&mut self, peer: PeerId, addrs: Vec<Multiaddr>) {
+        let opts = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addrs)
+            .build();
+        self.actions.push_back(Action::Dial(opts));
+    }
+
+    /// Asks beside the network task what the names in a peer's addresses stand for.
+    fn resolve_names(&self, peer: PeerId, names: Vec<Multiaddr>) {
+        let resolver = Arc::clone(&self.resolver);
+        let resolved = self.resolved_sender.clone();
+        // What a stranger says of itself is no way to make this node dial itself.
+        let trusted = self.dialer.is_bootstrap(&peer);
+        tokio::spawn(async move {
+            let mut found = Vec::new();
+            let asking = async {
+                for name in names {
+                    for addr in resolve(resolver.as_ref(), &name).await {
+                        let addr = split_peer(addr).0;
+                        if (trusted || scope(&addr) != Scope::Machine) && !found.contains(&addr) {
+                            found.push(addr);
+                        }
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(NAME_TIME, asking).await;
+            let _ = resolved.send((peer, found)).await;
+        });
+    }
+
+    /// Dials a peer whose names were resolved.
+    pub(crate) fn name_resolved(&mut self, peer: PeerId, addrs: Vec<Multiaddr>) {
+        let now = Instant::now();
+        self.dialer.resolved(peer, addrs);
+        let addrs = self.dialer.addrs(&peer);
+        if addrs.is_empty() {
+            tracing::info!(%peer, "the host name of a peer was not resolved; trying again later");
+            self.dialer.failed(peer, now);
+        } else if !self.is_connected(&peer) && !self.admission.is_banned(&peer, now) {
+            self.dial_peer(peer, addrs);
         }
     }
 
@@ -356,7 +430,12 @@ impl NodeBehaviour {
             } => {
                 self.inbound_bytes = self.inbound_bytes.saturating_sub(bytes);
                 match acceptance {
-                    gossipsub::MessageAcceptance::Accept => self.counters.accepted.add(1),
+                    gossipsub::MessageAcceptance::Accept => {
+                        self.counters.accepted.add(1);
+                        if let Ok(key) = Id::try_from(&id.0[..]) {
+                            self.seen.insert(&key, Instant::now());
+                        }
+                    }
                     gossipsub::MessageAcceptance::Reject => self.counters.rejected.add(1),
                     gossipsub::MessageAcceptance::Ignore => self.counters.ignored.add(1),
                 }
@@ -366,6 +445,7 @@ impl NodeBehaviour {
             }
             Feedback::Reply {
                 channel,
+                id,
                 data,
                 bytes,
             } => {
@@ -375,10 +455,26 @@ impl NodeBehaviour {
                 };
                 if data.len() > self.limits.max_request_bytes {
                     tracing::warn!(bytes = data.len(), "reply is too large and is not sent");
-                } else if self.net.requests.send_response(channel, data).is_err() {
-                    tracing::debug!("a reply came too late: the request is closed");
+                } else if self.reply_bytes + data.len() > self.limits.max_pending_request_bytes {
+                    tracing::debug!("a reply is not sent: too many wait to be read");
+                    self.counters.replies_dropped.add(1);
+                } else {
+                    let bytes = data.len();
+                    self.reply_bytes += bytes;
+                    self.replying.insert(id, bytes);
+                    if self.net.requests.send_response(channel, data).is_err() {
+                        tracing::debug!("a reply came too late: the request is closed");
+                        self.replied(&id);
+                    }
                 }
             }
+        }
+    }
+
+    /// A reply is sent, or never will be.
+    pub(crate) fn replied(&mut self, id: &InboundRequestId) {
+        if let Some(bytes) = self.replying.remove(id) {
+            self.reply_bytes = self.reply_bytes.saturating_sub(bytes);
         }
     }
 
@@ -387,7 +483,11 @@ impl NodeBehaviour {
         let idle: Vec<QueryId> = self
             .queries
             .iter()
-            .filter(|(_, query)| matches!(query, Query::Find(found) if found.is_closed()))
+            .filter(|(_, query)| match query {
+                Query::Find(found) => found.is_closed(),
+                Query::Get(found) => found.is_closed(),
+                Query::Provide(_) | Query::Put(_) => false,
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in idle {

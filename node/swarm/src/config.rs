@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use zeroize::Zeroizing;
 
 use crate::error::SwarmError;
+use crate::names::Resolver;
 use crate::reach::Reach;
 
 /// The swarm a node joins when nothing else is said.
@@ -78,6 +80,8 @@ pub struct SwarmOptions {
     /// [`crate::Swarm::remembered_peers`]), dialled after the bootstrap peers and only while this
     /// node has fewer connections than it wants. Ones that cannot be used are left out.
     pub known_peers: Vec<String>,
+    /// Who answers questions about host names in addresses; the system, if nobody is given.
+    pub resolver: Option<Arc<dyn Resolver>>,
     /// A secret all nodes of the swarm share; who does not have it cannot even begin to talk. TCP
     /// only: the QUIC transport has no such thing.
     pub pre_shared_key: Option<Zeroizing<[u8; 32]>>,
@@ -133,14 +137,24 @@ pub struct SwarmLimits {
     /// Resident memory of the process, in bytes, beyond which no further inbound connection is
     /// accepted; `None` for no limit. Without effect on systems that do not tell.
     pub max_memory_bytes: Option<u64>,
-    /// Gossip messages from one peer on one topic. The excess is ignored and, when there is much of
-    /// it, costs the peer its score. Own messages wait so as to stay below the same rate.
+    /// Gossip messages from one peer on one topic. The excess is ignored; when there is much of it and
+    /// the peer itself wrote it, or it is several times as much, the peer is banned for a time. Own
+    /// messages wait so as to stay below the same rate. An author heard through others gets a quarter
+    /// of it.
     pub gossip_rate: Option<Rate>,
     /// Requests from one peer; the excess is closed without a reply.
     pub request_rate: Option<Rate>,
     /// Whether nodes of the same machine are spared `max_connections_per_ip`, `gossip_rate` and
     /// `request_rate`.
     pub spare_loopback: bool,
+    /// How long a message is remembered once it was taken in, in seconds; a copy that comes later
+    /// passes for a new message. To be as long as the application takes a message for fresh.
+    pub seen_seconds: u32,
+    /// Messages remembered in that time; twice as many are held in memory at most, 16 bytes each
+    /// beside what the table takes. When more come, the earliest are forgotten.
+    pub seen_messages: usize,
+    /// How long gossipsub itself remembers all it saw, valid or not, in seconds.
+    pub duplicate_seconds: u32,
     /// Peers to be connected with; below that, peers learned from others are dialled.
     pub target_peers: usize,
 }
@@ -169,6 +183,9 @@ impl Default for SwarmLimits {
                 burst: 500,
             }),
             spare_loopback: true,
+            seen_seconds: 720,
+            seen_messages: 262_144,
+            duplicate_seconds: 120,
             target_peers: 8,
         }
     }
@@ -210,6 +227,12 @@ impl SwarmConfig {
                 limits.max_pending_connections as usize,
             ),
             ("limits.max_streams_per_peer", limits.max_streams_per_peer),
+            ("limits.seen_seconds", limits.seen_seconds as usize),
+            ("limits.seen_messages", limits.seen_messages),
+            (
+                "limits.duplicate_seconds",
+                limits.duplicate_seconds as usize,
+            ),
             ("limits.gossip_rate", smallest(limits.gossip_rate)),
             ("limits.request_rate", smallest(limits.request_rate)),
         ] {

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId};
 
+use crate::names::is_named;
+
 /// Longest pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// How long an attempt may take before it counts as neither failed nor succeeded.
@@ -43,6 +45,8 @@ pub(crate) struct Dialer {
 #[derive(Debug)]
 struct Known {
     addrs: Vec<Multiaddr>,
+    /// What the names among the addresses stood for when last asked.
+    resolved: Vec<Multiaddr>,
     bootstrap: bool,
     /// Known from an earlier life only.
     remembered: bool,
@@ -60,6 +64,7 @@ impl Known {
     fn new(now: Instant) -> Self {
         Known {
             addrs: Vec::new(),
+            resolved: Vec::new(),
             bootstrap: false,
             remembered: false,
             connected: false,
@@ -228,9 +233,20 @@ impl Dialer {
         known.trying_until = None;
     }
 
-    /// Addresses known for a peer.
-    pub(crate) fn addrs(&self, peer: &PeerId) -> &[Multiaddr] {
-        self.known.get(peer).map_or(&[], |known| &known.addrs)
+    /// Addresses known for a peer, names replaced by what they last stood for.
+    pub(crate) fn addrs(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        let Some(known) = self.known.get(peer) else {
+            return Vec::new();
+        };
+        let numbers = known.addrs.iter().filter(|addr| !is_named(addr));
+        numbers.chain(&known.resolved).cloned().collect()
+    }
+
+    /// Records what the names in a peer's addresses stand for now.
+    pub(crate) fn resolved(&mut self, peer: PeerId, addrs: Vec<Multiaddr>) {
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.resolved = addrs;
+        }
     }
 
     /// The dials that are due at `now`; each counts as under way from here on.

@@ -105,6 +105,9 @@ pub enum SwarmError {
         /// Why not.
         reason: String,
     },
+    /// A record was not put into the DHT.
+    #[error("no other node keeps the record: {0}")]
+    NotPut(String),
     /// The block store failed.
     #[error("block store: {0}")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),

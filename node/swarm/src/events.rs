@@ -1,22 +1,23 @@
 //! What happens in the network, and what the behaviour does about it.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
-use libp2p::kad::store::RecordStore;
 use libp2p::swarm::behaviour::ConnectionEstablished;
 use libp2p::swarm::{
     ConnectionClosed, ConnectionId, DialError, DialFailure, FromSwarm, ListenFailure,
 };
-use libp2p::{PeerId, gossipsub, identify, kad, ping, request_response};
+use libp2p::{PeerId, gossipsub, identify, ping, request_response};
 
 use crate::behaviour::{Action, Dialling, NetEvent, NodeBehaviour};
-use crate::commands::Query;
 use crate::config::split_peer;
 use crate::error::SwarmError;
 use crate::inbound::{GossipMessage, InboundRequest, PeerEvent, Reply, Verdict};
 use crate::memory::resident_bytes;
 use crate::pace::Id;
 use crate::peers::{Link, usable};
+use crate::reach::ip;
+use crate::scoring;
 
 type Exchange = request_response::Event<Vec<u8>, Vec<u8>>;
 
@@ -44,9 +45,18 @@ impl NodeBehaviour {
         self.drop_idle_queries();
         self.admission.expire(now);
         self.limiter.sweep(now);
+        self.seen.turn(now);
+        self.forget_records(now);
+        for (peer, excess) in self.net.gossip.excess() {
+            self.counters.gossip_limited.add(excess.into());
+            if !self.spared(&peer) {
+                self.limiter.fault(peer, excess, now);
+            }
+        }
         for (peer, score) in self.limiter.scores(now) {
             self.net.gossip.set_application_score(&peer, score);
         }
+        self.part_with_offenders(now);
         if let Some(limit) = self.limits.max_memory_bytes {
             self.memory_short = resident_bytes().is_some_and(|bytes| bytes > limit);
         }
@@ -181,6 +191,47 @@ impl NodeBehaviour {
         self.count_connections();
     }
 
+    /// Bans the connected peers whose score is hopeless, for a while.
+    fn part_with_offenders(&mut self, now: Instant) {
+        let graylist = scoring::thresholds().graylist_threshold;
+        let gossip = &self.net.gossip;
+        let bad = |peer: &PeerId| {
+            let score = gossip.peer_score(peer);
+            score.is_some_and(|score| score < graylist) || self.limiter.hopeless(peer)
+        };
+        let offenders: Vec<PeerId> = self
+            .peers
+            .keys()
+            .filter(|peer| bad(peer))
+            .copied()
+            .collect();
+        for id in offenders {
+            if self.admission.is_banned(&id, now) {
+                continue;
+            }
+            let links = self.peers.get(&id).map(|peer| &peer.connections);
+            // Behind a relay is not where the relay is.
+            let ips: Vec<IpAddr> = links
+                .into_iter()
+                .flat_map(|links| links.values())
+                .filter(|link| !link.relayed)
+                .filter_map(|link| ip(&link.addr))
+                .collect();
+            let (time, kept_out) = self.admission.ban_offender(id, ips.iter().copied(), now);
+            let seconds = time.as_secs();
+            tracing::warn!(peer = %id, seconds, ?ips, kept_out, "peer banned for misconduct");
+            self.counters.bans.add(1);
+            self.actions.push_back(Action::Disconnect(id));
+            self.tell(PeerEvent::Banned {
+                peer_id: id.to_string(),
+                seconds,
+            });
+        }
+        let (peers, ips) = self.admission.counts(now);
+        self.counters.banned.set(peers as u64);
+        self.counters.banned_ips.set(ips as u64);
+    }
+
     fn count_connections(&mut self) {
         let links = || self.peers.values().flat_map(|peer| peer.alive());
         self.counters.connections.set(links().count() as u64);
@@ -191,7 +242,7 @@ impl NodeBehaviour {
     }
 
     /// Whether a peer is not held to any rate.
-    fn spared(&self, peer: &PeerId) -> bool {
+    pub(crate) fn spared(&self, peer: &PeerId) -> bool {
         self.limits.spare_loopback && self.peers.get(peer).is_some_and(|peer| peer.is_local())
     }
 
@@ -314,9 +365,21 @@ impl NodeBehaviour {
     fn on_message(&mut self, from: PeerId, id: gossipsub::MessageId, message: gossipsub::Message) {
         self.counters.received.add(1);
         let topic = message.topic.as_str();
-        if !self.spared(&from) && !self.limiter.message(from, topic, Instant::now()) {
+        let author = message.source.unwrap_or(from);
+        let peers = self.counters.connected.get() as usize;
+        let taken = self.spared(&from)
+            || self
+                .limiter
+                .message(from, author, topic, peers, Instant::now());
+        if !taken {
             self.counters.gossip_limited.add(1);
             return self.message_dropped(Verdict::new(self.feedback_sender.clone(), id, from, 0));
+        }
+        if Id::try_from(&id.0[..]).is_ok_and(|key| self.seen.contains(&key)) {
+            self.counters.replayed.add(1);
+            let verdict = Verdict::new(self.feedback_sender.clone(), id, from, 0);
+            self.message_arrived(verdict.key());
+            return verdict.ignore();
         }
         let bytes = message.data.len();
         let author = message
@@ -392,7 +455,9 @@ impl NodeBehaviour {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
                 request_response::Message::Request {
-                    request, channel, ..
+                    request,
+                    channel,
+                    request_id,
                 } => {
                     self.counters.requests_in.add(1);
                     let bytes = request.len();
@@ -404,7 +469,8 @@ impl NodeBehaviour {
                         return;
                     }
                     self.request_bytes += bytes;
-                    let reply = Reply::new(self.feedback_sender.clone(), channel, bytes);
+                    let reply =
+                        Reply::new(self.feedback_sender.clone(), channel, request_id, bytes);
                     let peer_id = peer.to_string();
                     let request = InboundRequest {
                         peer_id,
@@ -434,69 +500,38 @@ impl NodeBehaviour {
                     let _ = answer.send(Err(request_error(peer, error)));
                 }
             }
-            _ => {}
-        }
-    }
-
-    // ---- DHT ----
-
-    fn on_kad(&mut self, event: kad::Event) {
-        match event {
-            kad::Event::RoutingUpdated {
-                peer, addresses, ..
+            request_response::Event::ResponseSent { request_id, .. } => self.replied(&request_id),
+            request_response::Event::InboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
             } => {
-                let addrs: Vec<_> = addresses.iter().cloned().collect();
-                self.dialer
-                    .learn(peer, usable(&addrs, None), Instant::now());
-                if self.peers.contains_key(&peer) {
-                    self.dialer.connected(peer);
+                self.replied(&request_id);
+                let weight = fault_of(&error);
+                if weight > 0 {
+                    tracing::debug!(%peer, %error, "a bad request");
+                    self.counters.requests_bad.add(1);
+                    if !self.spared(&peer) {
+                        self.limiter.fault(peer, weight, Instant::now());
+                    }
                 }
             }
-            kad::Event::RoutablePeer { peer, address }
-            | kad::Event::PendingRoutablePeer { peer, address }
-                if !self.peers.contains_key(&peer) =>
-            {
-                self.dialer
-                    .learn(peer, usable(&[address], None), Instant::now());
-            }
-            kad::Event::InboundRequest {
-                request:
-                    kad::InboundRequest::AddProvider {
-                        record: Some(record),
-                    },
-            } => {
-                if let Err(error) = self.net.kad.store_mut().add_provider(record) {
-                    tracing::debug!(%error, "provider record not kept");
-                }
-            }
-            kad::Event::OutboundQueryProgressed {
-                id, result, step, ..
-            } => {
-                self.on_query(id, result, step.last);
-            }
-            _ => {}
         }
     }
+}
 
-    fn on_query(&mut self, id: kad::QueryId, result: kad::QueryResult, last: bool) {
-        use kad::{GetProvidersOk, QueryResult};
-        if let (
-            Some(Query::Find(found)),
-            QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })),
-        ) = (self.queries.get(&id), &result)
-        {
-            for provider in providers.iter().filter(|peer| **peer != self.local) {
-                let _ = found.try_send(*provider);
-            }
-        }
-        if !last {
-            return;
-        }
-        if let Some(Query::Provide(answer)) = self.queries.remove(&id) {
-            // Time running out after some peers were told is success enough; the announcement is
-            // repeated anyway.
-            let _ = answer.send(Ok(()));
-        }
+/// What a failed request says about the peer that made it, in messages too many. Breaking off is
+/// daily life.
+fn fault_of(error: &request_response::InboundFailure) -> u32 {
+    use std::io::ErrorKind;
+    match error {
+        request_response::InboundFailure::Io(error) => match error.kind() {
+            ErrorKind::InvalidData => 50,
+            ErrorKind::TimedOut => 10,
+            _ => 0,
+        },
+        _ => 0,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use cid::Cid;
 use libp2p::kad::RecordKey;
 use libp2p::{Multiaddr, PeerId};
+use pagi_messages::{Did, SigningIdentity};
 use rust_ipfs::Ipfs;
 use serde::Serialize;
 use tokio::sync::{RwLock, mpsc, oneshot};
@@ -14,12 +15,14 @@ use tokio::time::Instant;
 
 use crate::admission::Banned;
 use crate::commands::{Command, Publish};
-use crate::config::{SwarmLimits, parse_addr, parse_peer};
+use crate::config::{SwarmLimits, parse_addr, parse_peer, split_peer};
 use crate::error::SwarmError;
+use crate::names::{Resolver, is_named, resolve};
 use crate::peers::PeerInfo;
-use crate::reach::ReachInfo;
+use crate::reach::{ReachInfo, scope};
 use crate::start::store_is_free;
 use crate::stats::{Counters, SwarmStats};
+use crate::whereabouts::{self, Whereabouts};
 
 /// How long [`Swarm::shutdown`] waits for the block store to be let go.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
@@ -32,7 +35,8 @@ pub enum Published {
     Sent,
     /// No connected peer subscribes to the topic; it went nowhere and may be published again.
     NoPeers,
-    /// The same content was published or received on this topic within the last two minutes.
+    /// The same content was published or taken in on this topic lately, within
+    /// [`SwarmLimits::seen_seconds`].
     Duplicate,
 }
 
@@ -50,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) publishes: mpsc::Sender<Publish>,
+    pub(crate) resolver: Arc<dyn Resolver>,
     /// Gone after shutdown, so that clones of the handle do not keep the block store locked.
     pub(crate) ipfs: RwLock<Option<Ipfs>>,
 }
@@ -164,7 +169,79 @@ impl Swarm {
     }
 
     pub(crate) async fn dial_addr(&self, addr: Multiaddr) -> Result<(), SwarmError> {
-        self.ask(|answer| Command::Dial { addr, answer }).await?
+        if !is_named(&addr) {
+            return self.ask(|answer| Command::Dial { addr, answer }).await?;
+        }
+        let mut last = SwarmError::Unreachable {
+            peer: addr.to_string(),
+            reason: "the host name was not resolved".into(),
+        };
+        for addr in resolve(self.shared.resolver.as_ref(), &addr).await {
+            match self.ask(|answer| Command::Dial { addr, answer }).await? {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Says in the swarm's DHT, for a day, that a DID is to be found at this node. To be said again in
+    /// good time, and when the addresses have changed.
+    ///
+    /// # Errors
+    /// [`SwarmError::NotPut`] when no other node keeps it, or [`SwarmError::Closed`] after shutdown.
+    pub async fn announce(&self, identity: &SigningIdentity) -> Result<(), SwarmError> {
+        let mut addrs = self.reach().await?.external_addrs;
+        addrs.extend(self.listen_addrs().await?);
+        let mut kept: Vec<Multiaddr> = Vec::new();
+        for addr in addrs {
+            let addr = split_peer(parse_addr(&addr)?).0;
+            if !kept.contains(&addr) {
+                kept.push(addr);
+            }
+        }
+        kept.sort_by_key(scope);
+        kept.truncate(whereabouts::MAX_ADDRS);
+        let kept = kept.iter().map(ToString::to_string).collect();
+        let local = &self.shared.local;
+        let (key, value) = whereabouts::sign(identity, local, kept, whereabouts::now_ms())
+            .map_err(|error| SwarmError::NotPut(error.to_string()))?;
+        self.ask(|answer| Command::PutRecord { key, value, answer })
+            .await?
+    }
+
+    /// Where a DID is to be found, by the latest valid record the swarm's DHT has; `None` where there
+    /// is none. The search ends after `timeout` at the latest.
+    ///
+    /// # Errors
+    /// [`SwarmError::Closed`] after shutdown.
+    pub async fn resolve(
+        &self,
+        did: &Did,
+        timeout: Duration,
+    ) -> Result<Option<Whereabouts>, SwarmError> {
+        let (sender, mut found) = mpsc::channel(64);
+        let key = whereabouts::key(did);
+        let search = Command::GetRecord {
+            key: key.clone(),
+            found: sender,
+        };
+        self.send(search).await?;
+        let mut latest: Option<Whereabouts> = None;
+        let deadline = Instant::now() + timeout;
+        while let Ok(Some(value)) = tokio::time::timeout_at(deadline, found.recv()).await {
+            match whereabouts::check(&key, &value, whereabouts::now_ms()) {
+                Ok(record) => {
+                    let record = record.body();
+                    let newer = |known: &Whereabouts| record.issued_ms > known.issued_ms;
+                    if latest.as_ref().is_none_or(newer) {
+                        latest = Some(record.clone());
+                    }
+                }
+                Err(error) => tracing::debug!(%did, %error, "a record is not believed"),
+            }
+        }
+        Ok(latest)
     }
 
     /// The connected peers, members of this swarm and others, by peer id.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use libp2p::PeerId;
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
-use libp2p::request_response::ResponseChannel;
+use libp2p::request_response::{InboundRequestId, ResponseChannel};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
@@ -42,6 +42,13 @@ pub enum PeerEvent {
     Disconnected {
         /// Its peer id.
         peer_id: String,
+    },
+    /// A peer misbehaved so much that it is kept away for a while.
+    Banned {
+        /// Its peer id.
+        peer_id: String,
+        /// For how long, in seconds.
+        seconds: u64,
     },
     /// A peer has subscribed to a topic.
     Subscribed {
@@ -145,6 +152,7 @@ pub struct InboundRequest {
 pub struct Reply {
     feedback: mpsc::UnboundedSender<Feedback>,
     channel: Option<ResponseChannel<Vec<u8>>>,
+    id: InboundRequestId,
     data: Vec<u8>,
     bytes: usize,
 }
@@ -153,10 +161,12 @@ impl Reply {
     pub(crate) fn new(
         feedback: mpsc::UnboundedSender<Feedback>,
         channel: ResponseChannel<Vec<u8>>,
+        id: InboundRequestId,
         bytes: usize,
     ) -> Self {
         Reply {
             feedback,
+            id,
             channel: Some(channel),
             data: Vec::new(),
             bytes,
@@ -176,6 +186,7 @@ impl Reply {
         // Fails only after shutdown, when nobody cares any more.
         let _ = self.feedback.send(Feedback::Reply {
             channel,
+            id: self.id,
             data: std::mem::take(&mut self.data),
             bytes: std::mem::take(&mut self.bytes),
         });
@@ -206,6 +217,7 @@ pub(crate) enum Feedback {
     /// The end of a request of so many `bytes`, with or without an answer.
     Reply {
         channel: Option<ResponseChannel<Vec<u8>>>,
+        id: InboundRequestId,
         data: Vec<u8>,
         bytes: usize,
     },

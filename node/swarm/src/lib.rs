@@ -23,10 +23,13 @@
 //! | `start.rs` | building the node and bringing up its listeners |
 //! | `handle.rs`, `blocks.rs` | the [`Swarm`] handle: network calls, content calls |
 //! | `inbound.rs` | what the network delivers: gossip, requests, peer events |
-//! | `behaviour.rs`, `commands.rs`, `events.rs` | the libp2p behaviour and its reactions |
+//! | `behaviour.rs`, `commands.rs`, `events.rs`, `dht.rs` | the libp2p behaviour and its reactions |
 //! | `nat.rs` | the behaviour's part in getting through routers: relays, hole punching, dial-back |
 //! | `dialer.rs`, `relays.rs` | whom to dial when; whom to ask to relay (both pure) |
-//! | `pace.rs`, `limiter.rs`, `admission.rs` | how fast to publish; how much a peer may send; who may connect (all pure) |
+//! | `pace.rs`, `limiter.rs`, `admission.rs` | how fast to publish; how much a peer may send; who may connect, and who is kept away (all pure) |
+//! | `watched.rs` | what a peer sends, counted before gossipsub works on it |
+//! | `names.rs`, `whereabouts.rs` | host names in addresses; where a DID is to be found |
+//! | `seen.rs`, `quota.rs` | which messages were there before; how much of the DHT one peer may fill (both pure) |
 //! | `memory.rs` | how much memory the process uses |
 //! | `peers.rs`, `scoring.rs`, `protocol.rs`, `codec.rs`, `sole.rs` | connected peers, score weights, protocol names, framing, a shareable behaviour |
 
@@ -36,6 +39,7 @@ mod blocks;
 mod codec;
 mod commands;
 mod config;
+mod dht;
 mod dialer;
 mod error;
 mod events;
@@ -43,16 +47,21 @@ mod handle;
 mod inbound;
 mod limiter;
 mod memory;
+mod names;
 mod nat;
 mod pace;
 mod peers;
 mod protocol;
+mod quota;
 mod reach;
 mod relays;
 mod scoring;
+mod seen;
 mod sole;
 mod start;
 mod stats;
+mod watched;
+mod whereabouts;
 
 pub use admission::Banned;
 pub use blocks::StoreCheck;
@@ -60,7 +69,9 @@ pub use config::{DEFAULT_SWARM, Rate, SwarmConfig, SwarmLimits, SwarmOptions};
 pub use error::SwarmError;
 pub use handle::{Published, Swarm};
 pub use inbound::{GossipMessage, Inbound, InboundRequest, PeerEvent, Reply, Verdict};
+pub use names::Resolver;
 pub use peers::PeerInfo;
 pub use reach::{Reach, ReachInfo, Reachability, RelayLimits};
 pub use start::{LOG_FILTER, start, start_with};
 pub use stats::SwarmStats;
+pub use whereabouts::Whereabouts;

@@ -2,8 +2,14 @@
 //!
 //! Each peer has a token bucket for requests and one for gossip on each topic. What exceeds them is
 //! dropped by the caller and remembered here as an offence; offences fade, and while there are many
-//! the peer's gossip score falls until gossipsub itself stops listening to it. A peer that
-//! reconnects finds its buckets as it left them.
+//! the peer's gossip score falls until the node parts with it. A peer that reconnects finds its
+//! buckets as it left them.
+//!
+//! Honest peers pass on what others wrote, and must not pay for it. So what a peer forwards is an
+//! offence only at [`FORWARDED`] times the rate, and every node passes on so little that an honest
+//! one stays below that: each author, each forwarder's unknown authors and the topic as a whole have
+//! buckets of their own, whose excess is dropped and held against nobody. When the topic as a whole
+//! is full, each peer still has an equal share of it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -22,10 +28,21 @@ const MAX_LOSS: f64 = 250.0;
 const MAX_OFFENCES: f64 = 1000.0;
 /// After this long half of the offences are forgotten.
 const HALF_LIFE: Duration = Duration::from_secs(60);
+/// An author not heard for so long is a stranger again.
+const AUTHOR_KEPT: Duration = Duration::from_secs(3600);
 /// Peers remembered; beyond that, the one that was quiet longest is forgotten.
 const MAX_PEERS: usize = 4096;
 /// Topics with a bucket of their own for one peer; further topics share one.
 const MAX_TOPICS: usize = 64;
+/// What a peer may forward, as a multiple of the rate, before the excess is an offence.
+const FORWARDED: u32 = 4;
+/// An author that is heard through others gets one part in so many of a peer's rate.
+const AUTHOR_PART: u32 = 4;
+/// Authors never heard before that one peer may bring.
+const STRANGERS: Rate = Rate {
+    per_second: 20,
+    burst: 400,
+};
 /// Where topics beyond [`MAX_TOPICS`] are counted; no topic can be named so.
 const OTHER_TOPICS: &str = "";
 
@@ -70,11 +87,55 @@ pub(crate) struct Limiter<P> {
     gossip: Option<Rate>,
     requests: Option<Rate>,
     peers: HashMap<P, Usage>,
+    /// Authors heard through others.
+    authors: HashMap<P, Author>,
+    /// All gossip of a topic together.
+    topics: HashMap<String, Bucket>,
+}
+
+#[derive(Debug)]
+struct Author {
+    bucket: Bucket,
+    seen: Instant,
+}
+
+/// The gossip of one peer on one topic.
+#[derive(Debug)]
+struct Lane {
+    all: Bucket,
+    forwarded: Bucket,
+    share: Bucket,
+}
+
+impl Lane {
+    fn new(rate: Rate, now: Instant) -> Self {
+        Lane {
+            all: Bucket::new(rate, now),
+            forwarded: Bucket::new(times(rate, FORWARDED), now),
+            share: Bucket::new(rate, now),
+        }
+    }
+}
+
+fn times(rate: Rate, n: u32) -> Rate {
+    Rate {
+        per_second: rate.per_second.saturating_mul(n),
+        burst: rate.burst.saturating_mul(n),
+    }
+}
+
+fn part(rate: Rate, n: u32) -> Rate {
+    let cut = |value: u32| (value / n.max(1)).max(1);
+    Rate {
+        per_second: cut(rate.per_second),
+        burst: cut(rate.burst),
+    }
 }
 
 #[derive(Debug)]
 struct Usage {
-    gossip: HashMap<String, Bucket>,
+    gossip: HashMap<String, Lane>,
+    strangers: Bucket,
     requests: Option<Bucket>,
     offences: f64,
     /// Offences ever, for display.
@@ -87,6 +148,7 @@ impl Usage {
     fn new(now: Instant) -> Self {
         Usage {
             gossip: HashMap::new(),
+            strangers: Bucket::new(STRANGERS, now),
             requests: None,
             offences: 0.0,
             total: 0,
@@ -101,10 +163,10 @@ impl Usage {
         self.offences *= 0.5f64.powf(passed / HALF_LIFE.as_secs_f64());
     }
 
-    fn offend(&mut self, now: Instant) {
+    fn offend(&mut self, weight: u32, now: Instant) {
         self.fade(now);
-        self.offences = (self.offences + 1.0).min(MAX_OFFENCES);
-        self.total += 1;
+        self.offences = (self.offences + f64::from(weight)).min(MAX_OFFENCES);
+        self.total += u64::from(weight);
     }
 }
 
@@ -115,30 +177,98 @@ impl<P: Copy + Eq + Hash> Limiter<P> {
             gossip,
             requests,
             peers: HashMap::new(),
+            authors: HashMap::new(),
+            topics: HashMap::new(),
         }
     }
 
-    /// Counts a gossip message of a peer; false when it is one too many.
-    pub(crate) fn message(&mut self, peer: P, topic: &str, now: Instant) -> bool {
+    /// Counts a gossip message that `peer` brought and `author` wrote, while `peers` peers are
+    /// connected; false when it is one too many.
+    pub(crate) fn message(
+        &mut self,
+        peer: P,
+        author: P,
+        topic: &str,
+        peers: usize,
+        now: Instant,
+    ) -> bool {
         let Some(rate) = self.gossip else {
             return true;
         };
+        let own = author == peer;
+        let known = own || self.authors.contains_key(&author);
         let usage = self.usage(peer, now);
         let topic = match usage.gossip.len() < MAX_TOPICS || usage.gossip.contains_key(topic) {
             true => topic,
             false => OTHER_TOPICS,
         };
-        if !usage.gossip.contains_key(topic) {
-            usage.gossip.insert(topic.into(), Bucket::new(rate, now));
-        }
-        let within = usage
-            .gossip
-            .get_mut(topic)
-            .is_none_or(|bucket| bucket.take(rate, now));
+        let lane = match usage.gossip.get_mut(topic) {
+            Some(lane) => lane,
+            None => usage
+                .gossip
+                .entry(topic.into())
+                .or_insert_with(|| Lane::new(rate, now)),
+        };
+        let within = lane.all.take(rate, now);
+        let tolerated = lane.forwarded.take(times(rate, FORWARDED), now);
+        let peers = u32::try_from(peers).unwrap_or(u32::MAX);
+        let shared = within && lane.share.take(part(rate, peers), now);
         if !within {
-            usage.offend(now);
+            if own || !tolerated {
+                usage.offend(1, now);
+            }
+            return false;
         }
-        within
+        if !known && !usage.strangers.take(STRANGERS, now) {
+            return false;
+        }
+        if !own && !self.author(author, rate, now) {
+            return false;
+        }
+        self.topic(topic, rate, now) || shared
+    }
+
+    /// Counts a message of an author who is not its forwarder.
+    fn author(&mut self, author: P, rate: Rate, now: Instant) -> bool {
+        let rate = part(rate, AUTHOR_PART);
+        if self.authors.len() >= MAX_PEERS && !self.authors.contains_key(&author) {
+            let quiet = self.authors.iter().min_by_key(|(_, known)| known.seen);
+            if let Some(quiet) = quiet.map(|(author, _)| *author) {
+                self.authors.remove(&quiet);
+            }
+        }
+        let known = self.authors.entry(author).or_insert_with(|| Author {
+            bucket: Bucket::new(rate, now),
+            seen: now,
+        });
+        known.seen = now;
+        known.bucket.take(rate, now)
+    }
+
+    /// Counts a message of a topic, whoever sent it.
+    fn topic(&mut self, topic: &str, rate: Rate, now: Instant) -> bool {
+        let topic = match self.topics.len() < MAX_TOPICS || self.topics.contains_key(topic) {
+            true => topic,
+            false => OTHER_TOPICS,
+        };
+        if !self.topics.contains_key(topic) {
+            self.topics.insert(topic.into(), Bucket::new(rate, now));
+        }
+        self.topics
+            .get_mut(topic)
+            .is_none_or(|bucket| bucket.take(rate, now))
+    }
+
+    /// Holds something else against a peer, as much as so many messages too many.
+    pub(crate) fn fault(&mut self, peer: P, weight: u32, now: Instant) {
+        self.usage(peer, now).offend(weight, now);
+    }
+
+    /// Whether a peer is as bad as it gets here, whatever its merits.
+    pub(crate) fn hopeless(&self, peer: &P) -> bool {
+        self.peers
+            .get(peer)
+            .is_some_and(|usage| score(usage.offences) <= -MAX_LOSS)
     }
 
     /// Counts a request of a peer; false when it is one too many.
@@ -152,7 +282,7 @@ impl<P: Copy + Eq + Hash> Limiter<P> {
             .get_or_insert_with(|| Bucket::new(rate, now))
             .take(rate, now);
         if !within {
-            usage.offend(now);
+            usage.offend(1, now);
         }
         within
     }
@@ -199,6 +329,8 @@ impl<P: Copy + Eq + Hash> Limiter<P> {
             usage.fade(now);
             now.saturating_duration_since(usage.seen) < full || usage.offences >= 0.5
         });
+        self.authors
+            .retain(|_, known| now.saturating_duration_since(known.seen) < AUTHOR_KEPT);
     }
 }
 
@@ -230,7 +362,7 @@ mod tests {
         now: Instant,
     ) -> usize {
         (0..count)
-            .filter(|_| limiter.message(peer, topic, now))
+            .filter(|_| limiter.message(peer, peer, topic, 1, now))
             .count()
     }
 
@@ -258,7 +390,7 @@ mod tests {
         assert_eq!(limiter.scores(start), [(1, 0.0)], "a slip is forgiven");
         passed(&mut limiter, 1, "a", 5000, start);
         let worst = limiter.scores(start)[0].1;
-        let best = scoring::params().topic_score_cap;
+        let best = scoring::params(true).topic_score_cap;
         let graylist = scoring::thresholds().graylist_threshold;
         assert!(worst + best < graylist, "{worst}");
         let later = start + Duration::from_secs(300);
@@ -274,6 +406,60 @@ mod tests {
         assert_eq!(passed(&mut limiter, 1, "a", 5000, now), 5000);
         assert_eq!((0..50).filter(|_| limiter.request(1, now)).count(), 20);
         assert_eq!(limiter.offences(&1), 30);
+    }
+
+    #[test]
+    fn a_forwarder_does_not_pay_for_what_others_wrote() {
+        let now = Instant::now();
+        let mut limiter = Limiter::new(Some(RATE), None);
+        // Peer 1 forwards 60 messages of 12 authors: more than it may, no offence yet.
+        let taken = (0..60)
+            .filter(|n| limiter.message(1u32, 100 + n % 12, "a", 2, now))
+            .count();
+        assert_eq!((taken, limiter.offences(&1)), (20, 0));
+        let flood = (0..400).filter(|n| limiter.message(1, 100 + n % 12, "a", 2, now));
+        assert_eq!(flood.count(), 0);
+        assert_eq!(limiter.offences(&1), 380);
+        // Another one still has its share, though the topic as a whole is full.
+        let other = (0..60).filter(|_| limiter.message(2, 2, "a", 2, now));
+        assert_eq!(other.count(), 10, "half of the topic");
+    }
+
+    #[test]
+    fn one_author_and_many_strangers_are_cut_wherever_they_come_from() {
+        let now = Instant::now();
+        let rate = Rate {
+            per_second: 1000,
+            burst: 4000,
+        };
+        let mut limiter = Limiter::new(Some(rate), None);
+        let one = (0..4u32).map(|peer| {
+            let sent = (0..1000).filter(|_| limiter.message(peer, 99, "a", 4, now));
+            sent.count()
+        });
+        assert_eq!(
+            one.sum::<usize>(),
+            1000,
+            "a quarter of the rate for one author"
+        );
+        let sybils = (0..2000).filter(|n| limiter.message(7, 1000 + n, "b", 4, now));
+        assert_eq!(sybils.count(), STRANGERS.burst as usize);
+        assert_eq!(limiter.offences(&7), 0);
+        assert!(
+            limiter.message(7, 1000, "b", 4, now),
+            "authors known by now"
+        );
+    }
+
+    #[test]
+    fn faults_add_up() {
+        let now = Instant::now();
+        let mut limiter: Limiter<u8> = Limiter::new(Some(RATE), None);
+        for _ in 0..12 {
+            assert!(!limiter.hopeless(&1));
+            limiter.fault(1, 50, now);
+        }
+        assert!(limiter.hopeless(&1));
     }
 
     proptest! {
@@ -303,7 +489,13 @@ mod tests {
         let start = Instant::now();
         let mut limiter = Limiter::new(Some(RATE), None);
         for peer in 0..MAX_PEERS + 10 {
-            limiter.message(peer, "a", start + Duration::from_millis(peer as u64));
+            limiter.message(
+                peer,
+                peer,
+                "a",
+                1,
+                start + Duration::from_millis(peer as u64),
+            );
         }
         assert_eq!(limiter.peers.len(), MAX_PEERS);
         assert!(!limiter.peers.contains_key(&9) && limiter.peers.contains_key(&10));

@@ -11,26 +11,28 @@ use libp2p::gossipsub::{
     PeerScoreParams, PeerScoreThresholds, TopicScoreParams, score_parameter_decay,
 };
 
-/// Weights that hold for a peer whatever the topic.
-pub(crate) fn params() -> PeerScoreParams {
+/// Weights that hold for a peer whatever the topic. `spare_loopback`: nodes of this machine are not
+/// counted as one address.
+pub(crate) fn params(spare_loopback: bool) -> PeerScoreParams {
+    let loopback = [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
     PeerScoreParams {
         // Topics get their parameters when they are subscribed to.
         topics: HashMap::new(),
         // Good conduct earns at most this much, so that no peer can save up for a spree of abuse.
         topic_score_cap: 40.0,
-        // The application's own opinion counts as it is; nothing sets it yet.
+        // What `limiter.rs` holds against a peer counts as it is.
         app_specific_weight: 1.0,
-        // Beyond the threshold, peers behind one address lose the square of the excess: many cheap
-        // identities on one host gain nothing.
-        ip_colocation_factor_weight: -2.0,
+        // Beyond the threshold, peers behind one address lose by the square of the excess: many cheap
+        // identities on one host gain nothing. As many as may connect do not fall below the graylist
+        // threshold by this alone, for that gets a peer banned.
+        ip_colocation_factor_weight: -0.4,
         // A household, a lab or a mobile carrier may well share one address.
         ip_colocation_factor_threshold: 16.0,
         // Nodes of one machine are nobody's sybils.
-        ip_colocation_factor_whitelist: [
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ]
-        .into(),
+        ip_colocation_factor_whitelist: loopback.into_iter().filter(|_| spare_loopback).collect(),
         // Grafting during back-off and announcing messages without delivering them cost the square
         // of the count.
         behaviour_penalty_weight: -5.0,
@@ -61,7 +63,7 @@ pub(crate) fn thresholds() -> PeerScoreThresholds {
         gossip_threshold: -20.0,
         // Below, our own messages are not sent to it.
         publish_threshold: -60.0,
-        // Below, everything it sends is ignored.
+        // Below, everything it sends is ignored, and the node parts with it.
         graylist_threshold: -120.0,
         // Peer exchange at pruning is off, so this is out of reach.
         accept_px_threshold: 100.0,
@@ -122,19 +124,28 @@ mod tests {
 
     #[test]
     fn parameters_pass_gossipsubs_own_checks() {
-        params().validate().unwrap();
+        params(true).validate().unwrap();
         thresholds().validate().unwrap();
         topic().validate().unwrap();
     }
 
     #[test]
     fn a_burst_of_ours_costs_a_peer_nothing() {
-        assert_eq!(params().slow_peer_weight, 0.0);
+        assert_eq!(params(true).slow_peer_weight, 0.0);
+    }
+
+    #[test]
+    fn sharing_an_address_alone_gets_nobody_banned() {
+        let most = f64::from(crate::SwarmLimits::default().max_connections_per_ip);
+        let beyond = most - params(true).ip_colocation_factor_threshold;
+        let loss = params(true).ip_colocation_factor_weight * beyond * beyond;
+        assert!(loss > thresholds().graylist_threshold, "{loss}");
+        assert!(loss < thresholds().publish_threshold, "{loss}");
     }
 
     #[test]
     fn four_invalid_messages_silence_even_the_best_peer() {
-        let best = params().topic_score_cap;
+        let best = params(true).topic_score_cap;
         let four = 16.0 * topic().invalid_message_deliveries_weight;
         assert!(best + four <= thresholds().graylist_threshold);
         let one = topic().invalid_message_deliveries_weight;

@@ -26,6 +26,7 @@ use crate::config::{Checked, CheckedOptions, SwarmConfig, SwarmOptions};
 use crate::error::SwarmError;
 use crate::handle::{Shared, Swarm};
 use crate::inbound::Inbound;
+use crate::names::or_system;
 use crate::protocol::Names;
 use crate::stats::Counters;
 
@@ -76,6 +77,7 @@ pub async fn start_with(
     let limits = config.limits.clone();
     let counted = Arc::clone(&counters);
     let (commands, receiver) = mpsc::channel(COMMANDS);
+    let resolver = or_system(options.resolver);
     let setup = Setup {
         names,
         limits,
@@ -83,6 +85,7 @@ pub async fn start_with(
         commands: receiver,
         reach: options.reach,
         announce,
+        resolver: Arc::clone(&resolver),
     };
     let secret = options.pre_shared_key;
 
@@ -101,6 +104,7 @@ pub async fn start_with(
         counters,
         commands,
         publishes: ends.publishes,
+        resolver,
         ipfs: RwLock::new(Some(ipfs.clone())),
     };
     let swarm = Swarm {

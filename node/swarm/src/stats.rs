@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Counts since the swarm was started, except `connected`, `connections` and `relayed`, which are
-/// present numbers.
+/// Counts since the swarm was started, except `connected`, `connections`, `relayed`, `banned` and
+/// `banned_ips`, which are present numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SwarmStats {
     /// Messages published to at least one peer.
@@ -42,6 +42,21 @@ pub struct SwarmStats {
     pub gossip_limited: u64,
     /// Requests closed because a peer sent too many, or too many bytes of them wait.
     pub requests_limited: u64,
+    /// Gossip messages ignored because they were taken in before, and longer ago than gossipsub
+    /// remembers.
+    pub replayed: u64,
+    /// Requests that were malformed, too large, or too slow in arriving or being read.
+    pub requests_bad: u64,
+    /// Replies not sent because those who asked do not read them.
+    pub replies_dropped: u64,
+    /// Announcements and records for the DHT that were refused.
+    pub records_refused: u64,
+    /// Times a peer was banned for misconduct.
+    pub bans: u64,
+    /// Peers banned now.
+    pub banned: u64,
+    /// Addresses kept out now, for the banned peers that came from there.
+    pub banned_ips: u64,
     /// As a relay: reservations granted, renewals not counted.
     pub reservations: u64,
     /// As a relay: circuits opened.
@@ -87,6 +102,13 @@ counters!(
     refused_connections,
     gossip_limited,
     requests_limited,
+    replayed,
+    requests_bad,
+    replies_dropped,
+    records_refused,
+    bans,
+    banned,
+    banned_ips,
     reservations,
     circuits,
     relay_refused,

@@ -104,10 +104,10 @@ async fn a_spammer_is_cut_short_while_an_honest_peer_is_heard() {
         }
         message.verdict.accept();
     }
-    spam.await.unwrap();
-    until("the spammer is not listened to any more", || async {
-        let peer = a.peer(&spammer).await;
-        peer.is_some_and(|peer| peer.graylisted && peer.limited > 100)
+    spam.abort();
+    until("the spammer is banned", || async {
+        let banned = a.swarm.banned().await.unwrap();
+        banned.iter().any(|banned| banned.peer_id == spammer.id())
     })
     .await;
     while let Ok(message) = a.inbound.gossip.try_recv() {

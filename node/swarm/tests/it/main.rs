@@ -6,11 +6,14 @@
     reason = "helpers of tests live outside #[test] functions"
 )]
 
+mod attacker;
 mod blocks;
 mod discovery;
 mod durability;
 mod gossip;
+mod hostile;
 mod limits;
+mod names;
 mod reach;
 mod requests;
 mod support;
