@@ -129,17 +129,18 @@ def run(options, folder, nodes):
             if options.count and number >= options.count:
                 return
             name = f"burst-{number}"
-            body = {"parameters": {"task": {"id": name, "goal": "x" * 100}}}
+            body = {"event_type": "task_broadcast", "source": "bench"}
+            body["payload"] = {"task": {"id": name, "goal": "x" * 100}}
             start = time.time()
             try:
                 status, answer = sender.call(
-                    connection, "POST", "/execute/broadcast_swarm_task", body
+                    connection, "POST", "/publish", body
                 )
             except OSError as error:
                 status, answer = 0, str(error)
                 connection = sender.connection()
             latency.append(time.time() - start)
-            (acknowledged if status == 200 else failed).append((name, answer))
+            (acknowledged if 200 <= status < 300 else failed).append((name, answer))
 
     def stop_and_go(node, offset):
         time.sleep(offset)

@@ -16,8 +16,10 @@ async fn offer(node: &Node, round: &str, count: usize) -> BTreeSet<String> {
     futures::stream::iter(0..count)
         .map(|n| async move {
             let name = format!("{round}-{n}");
-            let task = json!({"task": {"id": name, "goal": "count the stars"}});
-            node.tool("broadcast_swarm_task", task).await;
+            let payload = json!({"task": {"id": name, "goal": "count the stars"}});
+            let event =
+                json!({"event_type": "task_broadcast", "source": "test", "payload": payload});
+            node.post("/publish", event).await;
             name
         })
         .buffer_unordered(8)
