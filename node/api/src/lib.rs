@@ -4,6 +4,7 @@
 //! The REST router, the command line and the node itself share these types, so that none of them
 //! has to know another.
 
+pub mod content;
 mod error;
 pub mod goal;
 pub mod messages;

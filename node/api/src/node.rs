@@ -214,4 +214,9 @@ pub trait Node: Send + Sync + 'static {
     async fn put_document(&self, document: Value) -> Result<String, ApiError>;
     /// Fetches a document by CID, from here or from the swarm.
     async fn get_document(&self, cid: &str) -> Result<Value, ApiError>;
+
+    /// Content by CID; `None` where the node keeps none.
+    fn content(&self) -> Option<std::sync::Arc<dyn crate::content::Content>> {
+        None
+    }
 }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::admission::Banned;
 use crate::commands::{Command, Publish};
 use crate::config::{SwarmLimits, parse_addr, parse_peer};
+use crate::content;
 use crate::error::SwarmError;
 use crate::peers::PeerInfo;
 use crate::reach::ReachInfo;
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) publishes: mpsc::Sender<Publish>,
     /// Gone after shutdown, so that clones of the handle do not keep the block store locked.
     pub(crate) ipfs: RwLock<Option<Ipfs>>,
+    pub(crate) content: content::State,
 }
 
 impl std::fmt::Debug for Swarm {

@@ -21,7 +21,8 @@
 //! |---|---|
 //! | `config.rs`, `reach.rs`, `error.rs`, `stats.rs` | what goes in, what can go wrong, what is counted |
 //! | `start.rs` | building the node and bringing up its listeners |
-//! | `handle.rs`, `blocks.rs` | the [`Swarm`] handle: network calls, content calls |
+//! | `handle.rs`, `blocks.rs` | the [`Swarm`] handle: network calls, calls for single blocks |
+//! | `content/` | files, folders, pins of whole DAGs, CAR files, garbage |
 //! | `inbound.rs` | what the network delivers: gossip, requests, peer events |
 //! | `behaviour.rs`, `commands.rs`, `events.rs` | the libp2p behaviour and its reactions |
 //! | `nat.rs` | the behaviour's part in getting through routers: relays, hole punching, dial-back |
@@ -36,6 +37,7 @@ mod blocks;
 mod codec;
 mod commands;
 mod config;
+mod content;
 mod dialer;
 mod error;
 mod events;
@@ -57,6 +59,10 @@ mod stats;
 pub use admission::Banned;
 pub use blocks::StoreCheck;
 pub use config::{DEFAULT_SWARM, Rate, SwarmConfig, SwarmLimits, SwarmOptions};
+pub use content::{
+    Added, BlockSource, Collected, ContentError, DagLimits, Entry, EntryKind, EntryTarget,
+    Imported, NewEntry, Pin, check_name,
+};
 pub use error::SwarmError;
 pub use handle::{Published, Swarm};
 pub use inbound::{GossipMessage, Inbound, InboundRequest, PeerEvent, Reply, Verdict};

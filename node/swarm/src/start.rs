@@ -102,6 +102,7 @@ pub async fn start_with(
         commands,
         publishes: ends.publishes,
         ipfs: RwLock::new(Some(ipfs.clone())),
+        content: Default::default(),
     };
     let swarm = Swarm {
         shared: Arc::new(shared),

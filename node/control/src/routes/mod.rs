@@ -2,6 +2,7 @@
 //!
 //! Each submodule holds some handlers and, beside them, their rows of the table.
 
+mod content;
 mod events;
 mod goals;
 mod hive;
@@ -89,6 +90,7 @@ pub(crate) fn table() -> Vec<Route> {
         messages::routes(),
         hive::routes(),
         tasks::routes(),
+        content::routes(),
         node::routes(),
     ]
     .into_iter()

@@ -84,6 +84,16 @@ fn every_command_of_the_manual_parses() {
         "swarm tasks",
         "ipfs put -",
         "ipfs get bafy",
+        "ipfs get bafy/a -o x --force --timeout 3 --max-bytes 9",
+        "ipfs add -r a b --no-pin --hidden",
+        "ipfs cat bafy/a/b",
+        "ipfs ls bafy",
+        "ipfs pin add bafy --name x",
+        "ipfs pin rm bafy",
+        "ipfs pin ls --all",
+        "ipfs gc",
+        "ipfs export bafy -o x.car",
+        "ipfs import -",
         "completions bash",
     ] {
         let args: Vec<&str> = line.split(' ').collect();
@@ -234,7 +244,7 @@ async fn a_command_without_a_node_says_how_to_start_one() {
         "twin list",
         "ask goal",
         "events --follow",
-        "ipfs get x",
+        "ipfs gc",
     ] {
         let args = line
             .split(' ')

@@ -758,4 +758,13 @@ impl Node for PagiNode {
             from_dag_cbor(&bytes).map_err(|error| ApiError::invalid(error.to_string()))?;
         Ok(ipld_json(document))
     }
+
+    fn content(&self) -> Option<Arc<dyn pagi_api::content::Content>> {
+        let (swarm, hive) = (self.swarm.clone(), self.hive.clone());
+        Some(Arc::new(super::content::ContentNode::new(
+            swarm,
+            hive,
+            self.store.clone(),
+        )))
+    }
 }

@@ -7,6 +7,7 @@
 mod api;
 mod blocks;
 mod changes;
+mod content;
 mod gateway;
 mod messages;
 mod natives;
@@ -189,6 +190,7 @@ impl Running {
         let work = tokio::spawn(driver.run(stop_work.clone()));
         let outbox = mind.clone();
         pumps.push(tokio::spawn(async move { outbox.run_outbox().await }));
+        pumps.push(tokio::spawn(content::announce_pins(swarm.clone())));
         let node = Arc::new(PagiNode::new(
             identity,
             config.node.swarm.clone(),

@@ -18,6 +18,7 @@ mod tool_server;
 mod wait;
 
 mod cli;
+mod content;
 mod crash;
 mod demo;
 mod docs;

@@ -7,6 +7,7 @@
 )]
 
 mod blocks;
+mod content;
 mod discovery;
 mod durability;
 mod gossip;
