@@ -285,9 +285,12 @@ fn download(api: &Api, found: ContentBody, kind: &'static str) -> Response {
         closing.await;
         Err(ApiError::Unavailable("the node is stopping".into()))
     });
-    let body = stream::select(body.map(Some).chain(stream::once(async { None })), stopped.map(Some))
-        .take_while(|piece| std::future::ready(piece.is_some()))
-        .filter_map(std::future::ready);
+    let body = stream::select(
+        body.map(Some).chain(stream::once(async { None })),
+        stopped.map(Some),
+    )
+    .take_while(|piece| std::future::ready(piece.is_some()))
+    .filter_map(std::future::ready);
     let mut response = Body::from_stream(body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -240,7 +240,10 @@ pub async fn ipfs(command: IpfsCommand, ctx: &Context) -> anyhow::Result<()> {
             let text = read_input(&file)?;
             let document: Value = serde_json::from_str(&text).map_err(|error| {
                 let cause = format!("{} is not JSON: {error}", file.to_string_lossy());
-                CliError::new(cause, "give one JSON document; `pagi ipfs add` takes any file")
+                CliError::new(
+                    cause,
+                    "give one JSON document; `pagi ipfs add` takes any file",
+                )
             })?;
             let stored: Stored = client.post("/ipfs/dag", &document).await?;
             ctx.show(&stored, || render::clean_line(&stored.cid))
@@ -325,13 +328,16 @@ async fn pin(command: PinCommand, client: &Client, ctx: &Context) -> anyhow::Res
         PinCommand::Rm { cid } => {
             let place = Place::parse(&cid)?;
             let path = format!("/ipfs/pins/{}", encode(&place.text));
-            let pin: PinView = client.delete(&path).await.map_err(|error| match error.status {
-                Some(404) => CliError {
-                    next: "`pagi ipfs pin ls` shows the pins there are".into(),
-                    ..error
-                },
-                _ => error,
-            })?;
+            let pin: PinView = client
+                .delete(&path)
+                .await
+                .map_err(|error| match error.status {
+                    Some(404) => CliError {
+                        next: "`pagi ipfs pin ls` shows the pins there are".into(),
+                        ..error
+                    },
+                    _ => error,
+                })?;
             ctx.show(&pin, || format!("unpinned {}", pin.cid))
         }
         PinCommand::Ls { all } => {

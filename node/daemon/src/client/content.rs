@@ -11,11 +11,7 @@ use hyper::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{
-    Client,
-    failure::problem,
-    read_body,
-};
+use super::{Client, failure::problem, read_body};
 use crate::cli::CliError;
 
 /// Bytes as they come from the node.

@@ -1,7 +1,10 @@
 //! Content by CID as the control API offers it, over the swarm's store and the network.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,8 @@ use super::{
 
 /// Longest wait for one block, unless the user says otherwise.
 const TIMEOUT_S: u64 = 30;
+/// First wait for a block before it is asked for again.
+const ATTEMPT: Duration = Duration::from_secs(1);
 /// Nodes named in an error.
 const NAMED: usize = 4;
 /// Pins announced in the DHT after a start.
@@ -44,11 +49,10 @@ impl ContentNode {
     fn source(&self, fetch: &Fetch) -> Arc<dyn BlockSource> {
         match fetch.timeout_s.unwrap_or(TIMEOUT_S) {
             0 => self.swarm.local_source(),
-            seconds => Arc::new(Fetcher {
-                swarm: self.swarm.clone(),
-                time: Duration::from_secs(seconds),
-                asked: Mutex::default(),
-            }),
+            seconds => {
+                let time = Duration::from_secs(seconds);
+                Arc::new(Fetcher::new(self.swarm.clone(), time))
+            }
         }
     }
 
@@ -107,22 +111,62 @@ pub async fn announce_pins(swarm: Swarm) {
 }
 
 /// Blocks from here, else from the network.
+///
+/// rust-ipfs 0.16 keeps one incoming bitswap stream of each peer and drops it when the peer opens the
+/// next. Kubo opens one for every message, so of several blocks on their way from it some are lost.
+/// Where a block stays away while a node that is not of this swarm is connected, the blocks are
+/// therefore asked for one by one from then on, each again after a while.
 struct Fetcher {
     swarm: Swarm,
     time: Duration,
     /// The node that gave the last block on request, asked first for the next one.
     asked: Mutex<Option<String>>,
+    one_by_one: AtomicBool,
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[async_trait]
 impl BlockSource for Fetcher {
     async fn block(&self, cid: &Cid) -> Result<Vec<u8>, SwarmError> {
-        if let Some(block) = self.swarm.local_block(cid).await? {
-            return Ok(block);
+        let (mut left, mut attempt) = (self.time, ATTEMPT);
+        loop {
+            if let Some(block) = self.swarm.local_block(cid).await? {
+                return Ok(block);
+            }
+            let _turn = match self.one_by_one.load(Ordering::Relaxed) {
+                true => Some(self.turn.lock().await),
+                false => None,
+            };
+            let time = attempt.min(left);
+            match self.fetch(cid, time).await {
+                Err(SwarmError::Timeout) if time < left => {
+                    left -= time;
+                    attempt *= 2;
+                    let peers = self.swarm.peers().await?;
+                    if peers.iter().any(|peer| !peer.member) {
+                        self.one_by_one.store(true, Ordering::Relaxed);
+                    }
+                }
+                result => return result,
+            }
         }
+    }
+}
+
+impl Fetcher {
+    fn new(swarm: Swarm, time: Duration) -> Self {
+        Self {
+            swarm,
+            time,
+            asked: Mutex::default(),
+            one_by_one: AtomicBool::new(false),
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    async fn fetch(&self, cid: &Cid, time: Duration) -> Result<Vec<u8>, SwarmError> {
         let first = self.asked.lock().ok().and_then(|asked| asked.clone());
-        let Asked { block, by } =
-            blocks::fetch_asking(&self.swarm, cid, &[], first, self.time).await?;
+        let Asked { block, by } = blocks::fetch_asking(&self.swarm, cid, &[], first, time).await?;
         if let (Some(node), Ok(mut asked)) = (by, self.asked.lock()) {
             *asked = Some(node);
         }
@@ -208,7 +252,11 @@ fn content_error(error: ContentError) -> ApiError {
 impl Content for ContentNode {
     async fn add_file(&self, body: ByteStream, keep: Keep) -> Result<AddedContent, ApiError> {
         let pin = keep.pin.then_some(keep.name);
-        let file = self.swarm.add_file(body, pin).await.map_err(content_error)?;
+        let file = self
+            .swarm
+            .add_file(body, pin)
+            .await
+            .map_err(content_error)?;
         self.announce(file.cid);
         Ok(added(file, keep.pin))
     }
@@ -284,7 +332,9 @@ impl Content for ContentNode {
         }
         self.announce(root);
         let pins = self.swarm.pins().await.map_err(content_error)?;
-        let pin = pins.into_iter().find(|pin| pin.recursive && pin.cid == root);
+        let pin = pins
+            .into_iter()
+            .find(|pin| pin.recursive && pin.cid == root);
         pin.map(pin_view)
             .ok_or_else(|| ApiError::Conflict("the pin was taken back meanwhile".into()))
     }
@@ -293,7 +343,9 @@ impl Content for ContentNode {
         let root = parse_cid(cid)?;
         let pins = self.swarm.pins().await.map_err(content_error)?;
         let own = pins.iter().any(|pin| !pin.recursive && pin.cid == root);
-        let pin = pins.into_iter().find(|pin| pin.recursive && pin.cid == root);
+        let pin = pins
+            .into_iter()
+            .find(|pin| pin.recursive && pin.cid == root);
         let Some(pin) = pin else {
             return Err(match own {
                 true => ApiError::Forbidden(format!(

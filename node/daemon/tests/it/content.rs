@@ -24,7 +24,12 @@ fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
             let kind = path.symlink_metadata().unwrap();
             let content = if kind.is_dir() {
                 open.push(path);
@@ -42,7 +47,9 @@ fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn bytes(seed: u8, len: usize) -> Vec<u8> {
-    (0..len).map(|n| (n / 251) as u8 ^ (n as u8).wrapping_mul(7) ^ seed).collect()
+    (0..len)
+        .map(|n| (n / 251) as u8 ^ (n as u8).wrapping_mul(7) ^ seed)
+        .collect()
 }
 
 fn sample(root: &Path) -> PathBuf {
@@ -58,11 +65,16 @@ fn sample(root: &Path) -> PathBuf {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value}")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value}"))
+        .to_owned()
 }
 
 async fn add(home: &Home, path: &Path) -> String {
-    let done = home.json(&["ipfs", "add", "-r", path.to_str().unwrap()]).await;
+    let done = home
+        .json(&["ipfs", "add", "-r", path.to_str().unwrap()])
+        .await;
     text(&done["added"][0]["cid"])
 }
 
@@ -87,14 +99,24 @@ async fn a_folder_goes_from_node_to_node_and_comes_out_the_same() {
     connected(&second).await;
     let folder = sample(homes[0].root());
     let cid = add(&homes[0], &folder).await;
-    assert_eq!(add(&homes[0], &folder).await, cid, "the same content, the same CID");
+    assert_eq!(
+        add(&homes[0], &folder).await,
+        cid,
+        "the same content, the same CID"
+    );
 
-    let listed = homes[1].json(&["ipfs", "ls", &format!("{cid}/deep/deeper")]).await;
+    let listed = homes[1]
+        .json(&["ipfs", "ls", &format!("{cid}/deep/deeper")])
+        .await;
     assert_eq!(listed["entries"][0]["name"], "größe 文字");
-    let small = homes[1].pagi(&["ipfs", "cat", &format!("{cid}/small.txt")]).await;
+    let small = homes[1]
+        .pagi(&["ipfs", "cat", &format!("{cid}/small.txt")])
+        .await;
     fine(&small);
     assert_eq!(small.stdout, "hello world");
-    let empty = homes[1].pagi(&["ipfs", "cat", &format!("/ipfs/{cid}/empty")]).await;
+    let empty = homes[1]
+        .pagi(&["ipfs", "cat", &format!("/ipfs/{cid}/empty")])
+        .await;
     fine(&empty);
     assert_eq!(empty.stdout, "");
 
@@ -120,18 +142,39 @@ async fn a_folder_goes_from_node_to_node_and_comes_out_the_same() {
     // As a CAR to a node that is connected with nobody.
     let _third = homes[2].start().await;
     let car = homes[0].root().join("x.car");
-    fine(&homes[1].pagi(&["ipfs", "export", &cid, "-o", car.to_str().unwrap()]).await);
-    let again = homes[0].json(&["ipfs", "import", car.to_str().unwrap()]).await;
+    fine(
+        &homes[1]
+            .pagi(&["ipfs", "export", &cid, "-o", car.to_str().unwrap()])
+            .await,
+    );
+    let again = homes[0]
+        .json(&["ipfs", "import", car.to_str().unwrap()])
+        .await;
     assert_eq!(again["roots"], json!([cid]));
     let alone = format!("{cid}/large");
-    let missing = homes[2].pagi(&["ipfs", "ls", &alone, "--timeout", "0"]).await;
-    assert!(missing.complaint(1).contains("there is no block on this node"), "{missing:?}");
-    fine(&homes[2].pagi(&["ipfs", "import", car.to_str().unwrap()]).await);
-    let listed = homes[2].json(&["ipfs", "ls", &alone, "--timeout", "0"]).await;
+    let missing = homes[2]
+        .pagi(&["ipfs", "ls", &alone, "--timeout", "0"])
+        .await;
+    assert!(
+        missing
+            .complaint(1)
+            .contains("there is no block on this node"),
+        "{missing:?}"
+    );
+    fine(
+        &homes[2]
+            .pagi(&["ipfs", "import", car.to_str().unwrap()])
+            .await,
+    );
+    let listed = homes[2]
+        .json(&["ipfs", "ls", &alone, "--timeout", "0"])
+        .await;
     assert_eq!(listed["entry"]["size"], 5 * CHUNK + 17);
     let damaged = fs::read(&car).unwrap();
     fs::write(&car, &damaged[..damaged.len() - 5]).unwrap();
-    let refused = homes[2].pagi(&["ipfs", "import", car.to_str().unwrap()]).await;
+    let refused = homes[2]
+        .pagi(&["ipfs", "import", car.to_str().unwrap()])
+        .await;
     assert!(refused.complaint(1).contains("cut short"), "{refused:?}");
 }
 
@@ -143,15 +186,22 @@ async fn what_is_not_found_says_whom_it_was_asked_of() {
     connected(&second).await;
     let nowhere = "bafkreibbygg5j4lu7lsyrnh4g2l6j7yrk4yosyzpjxcmgyhjmwxzmxy2tm";
     for command in ["cat", "ls", "export"] {
-        let outcome = homes[1].pagi(&["ipfs", command, nowhere, "--timeout", "1"]).await;
+        let outcome = homes[1]
+            .pagi(&["ipfs", command, nowhere, "--timeout", "1"])
+            .await;
         let said = outcome.complaint(1);
         assert!(said.contains("was not found within 1 s: asked"), "{said}");
         assert!(said.contains(&first.ready.peer_id), "{said}");
     }
-    let pin = homes[1].pagi(&["ipfs", "pin", "add", nowhere, "--timeout", "1"]).await;
+    let pin = homes[1]
+        .pagi(&["ipfs", "pin", "add", nowhere, "--timeout", "1"])
+        .await;
     assert!(pin.complaint(1).contains(&first.ready.peer_id), "{pin:?}");
     assert_eq!(homes[1].json(&["ipfs", "pin", "ls"]).await, json!([]));
-    homes[1].pagi(&["ipfs", "cat", "nonsense"]).await.complaint(2);
+    homes[1]
+        .pagi(&["ipfs", "cat", "nonsense"])
+        .await
+        .complaint(2);
 }
 
 fn varint(mut n: usize, out: &mut Vec<u8>) {
@@ -222,7 +272,10 @@ async fn a_strangers_folder_writes_nothing_outside() {
     fs::create_dir_all(out.parent().unwrap()).unwrap();
     let before = |home: &Home| {
         let entries = fs::read_dir(home.root().join("a")).unwrap().count();
-        (entries, fs::read_dir(home.root().join("a/b")).unwrap().count())
+        (
+            entries,
+            fs::read_dir(home.root().join("a/b")).unwrap().count(),
+        )
     };
     let import = async |blocks: &[&(Cid, Vec<u8>)]| {
         fs::write(&car_file, car(blocks)).unwrap();
@@ -233,7 +286,15 @@ async fn a_strangers_folder_writes_nothing_outside() {
         let (cid, out) = (cid.to_string(), out.to_str().unwrap());
         home.pagi(&["ipfs", "get", &cid, "-o", out]).await
     };
-    for name in ["../evil", "..", ".", "", "/tmp/evil", "a/../../evil", "a\0b"] {
+    for name in [
+        "../evil",
+        "..",
+        ".",
+        "",
+        "/tmp/evil",
+        "a/../../evil",
+        "a\0b",
+    ] {
         let root = folder_of(&[(name, file.0)]);
         import(&[&root, &file]).await;
         let outcome = get(&root.0).await;
@@ -257,13 +318,18 @@ async fn a_strangers_folder_writes_nothing_outside() {
     let outcome = get(&root.0).await;
     fine(&outcome);
     assert!(outcome.stderr.contains("leads out"), "{outcome:?}");
-    assert_eq!(tree(&out), BTreeMap::from([("f".to_owned(), b"evil".to_vec())]));
+    assert_eq!(
+        tree(&out),
+        BTreeMap::from([("f".to_owned(), b"evil".to_vec())])
+    );
     // A link that is there already is not followed, even with --force.
     let (target, trap) = (home.root().join("target"), home.root().join("trap"));
     fs::create_dir(&target).unwrap();
     std::os::unix::fs::symlink(&target, &trap).unwrap();
     let (cid, path) = (root.0.to_string(), trap.to_str().unwrap());
-    let refused = home.pagi(&["ipfs", "get", &cid, "-o", path, "--force"]).await;
+    let refused = home
+        .pagi(&["ipfs", "get", &cid, "-o", path, "--force"])
+        .await;
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
 }
@@ -298,29 +364,64 @@ async fn garbage_collection_leaves_pins_and_the_playbook() {
 
     // After a restart nothing counts as new.
     let node = home.start().await;
-    assert_eq!(home.json(&["ipfs", "pin", "ls"]).await, pins, "pins are durable");
+    assert_eq!(
+        home.json(&["ipfs", "pin", "ls"]).await,
+        pins,
+        "pins are durable"
+    );
     fine(&home.pagi(&["ipfs", "pin", "rm", &gone]).await);
     home.pagi(&["ipfs", "pin", "rm", &gone]).await.complaint(1);
     let collected = home.json(&["ipfs", "gc"]).await;
-    assert_eq!((&collected["removed"], &collected["missing"]), (&json!(4), &json!(0)));
+    assert_eq!(
+        (&collected["removed"], &collected["missing"]),
+        (&json!(4), &json!(0))
+    );
     assert_eq!(home.json(&["ipfs", "gc"]).await["removed"], 0);
-    home.pagi(&["ipfs", "cat", &gone, "--timeout", "0"]).await.complaint(1);
+    home.pagi(&["ipfs", "cat", &gone, "--timeout", "0"])
+        .await
+        .complaint(1);
 
     let out = home.root().join("out");
-    let get = ["ipfs", "get", &kept, "--timeout", "0", "-o", out.to_str().unwrap()];
+    let get = [
+        "ipfs",
+        "get",
+        &kept,
+        "--timeout",
+        "0",
+        "-o",
+        out.to_str().unwrap(),
+    ];
     fine(&home.pagi(&get).await);
     assert!(tree(&out) == tree(&folder));
     let check = node.get("/playbook/verify").await;
     assert_eq!(check["valid"], true, "{check}");
     let playbook = node.get("/playbook").await;
-    let mut needed = vec![artifact, text(&playbook["genesis"]), text(&playbook["head"])];
-    needed.extend(merged.as_array().unwrap().iter().map(|revision| text(&revision["cid"])));
-    needed.extend(node.get("/mo").await["certificate"].as_str().map(str::to_owned));
+    let mut needed = vec![
+        artifact,
+        text(&playbook["genesis"]),
+        text(&playbook["head"]),
+    ];
+    needed.extend(
+        merged
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|revision| text(&revision["cid"])),
+    );
+    needed.extend(
+        node.get("/mo").await["certificate"]
+            .as_str()
+            .map(str::to_owned),
+    );
     for cid in needed {
         node.get(&format!("/ipfs/dag/{cid}")).await;
         let exported = home.root().join(format!("{cid}.car"));
         let path = exported.to_str().unwrap();
-        fine(&home.pagi(&["ipfs", "export", &cid, "--timeout", "0", "-o", path]).await);
+        fine(
+            &home
+                .pagi(&["ipfs", "export", &cid, "--timeout", "0", "-o", path])
+                .await,
+        );
     }
 }
 
@@ -341,7 +442,8 @@ async fn a_kill_in_the_middle_of_an_add_leaves_a_store_that_opens() {
         let node = home.start().await;
         let before = count(&blocks);
         let path = file.to_str().unwrap();
-        let adding = home.pagi(&["ipfs", "add", path]);
+        let args = ["ipfs", "add", path];
+        let adding = home.pagi(&args);
         let kill = async {
             if round == 0 {
                 until("blocks on disk", async || match count(&blocks) {
@@ -357,7 +459,19 @@ async fn a_kill_in_the_middle_of_an_add_leaves_a_store_that_opens() {
     let _node = home.start().await;
     let cid = add(&home, &file).await;
     let out = home.root().join("out");
-    fine(&home.pagi(&["ipfs", "get", &cid, "-o", out.to_str().unwrap(), "--timeout", "0"]).await);
+    fine(
+        &home
+            .pagi(&[
+                "ipfs",
+                "get",
+                &cid,
+                "-o",
+                out.to_str().unwrap(),
+                "--timeout",
+                "0",
+            ])
+            .await,
+    );
     assert!(fs::read(&out).unwrap() == content);
     let left: Vec<PathBuf> = fs::read_dir(&blocks)
         .unwrap()
@@ -375,15 +489,24 @@ async fn the_control_api_streams_both_ways_and_refuses_what_is_wrong() {
     let octets = node.http.with("content-type", "application/octet-stream");
     // More than a JSON body may be.
     let content = bytes(4, 5 * 1024 * 1024);
-    let added = octets.send("POST", "/ipfs/files?name=five", content.clone()).await.ok();
-    assert_eq!((&added["bytes"], &added["pinned"]), (&json!(content.len()), &json!(true)));
+    let added = octets
+        .send("POST", "/ipfs/files?name=five", content.clone())
+        .await
+        .ok();
+    assert_eq!(
+        (&added["bytes"], &added["pinned"]),
+        (&json!(content.len()), &json!(true))
+    );
     let cid = text(&added["cid"]);
     let back = node.http.get(&format!("/ipfs/files/{cid}")).await;
     assert_eq!(back.status, 200);
     assert_eq!(back.headers["content-length"], content.len().to_string());
     assert!(back.body == content);
     let pins = node.get("/ipfs/pins").await;
-    assert_eq!((&pins[0]["cid"], &pins[0]["name"]), (&json!(cid), &json!("five")));
+    assert_eq!(
+        (&pins[0]["cid"], &pins[0]["name"]),
+        (&json!(cid), &json!("five"))
+    );
 
     // Content that cannot be had whole must not pass for whole.
     let cut = format!("/ipfs/car/{cid}?max_bytes=1000000");

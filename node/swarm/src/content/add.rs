@@ -216,11 +216,11 @@ fn cut_up(
     Some((top, root))
 }
 
-/// Writes batches until no more come, then makes them durable.
-pub(super) async fn write_batches(
+/// Begins to write batches, until no more come; then makes them durable.
+pub(super) fn write_batches(
     dir: PathBuf,
     mut batches: mpsc::Receiver<Vec<Made>>,
-) -> Result<Written, ContentError> {
+) -> impl Future<Output = Result<Written, ContentError>> {
     let writing = tokio::task::spawn_blocking(move || {
         let mut writer = Writer::new(dir);
         while let Some(batch) = batches.blocking_recv() {
@@ -228,6 +228,8 @@ pub(super) async fn write_batches(
         }
         writer.finish()
     });
-    let written = writing.await.map_err(ContentError::store)?;
-    written.map_err(ContentError::store)
+    async move {
+        let written = writing.await.map_err(ContentError::store)?;
+        written.map_err(ContentError::store)
+    }
 }

@@ -218,8 +218,14 @@ mod tests {
             (0..n).map(chunk).collect::<Vec<_>>()
         };
         for (n, cid) in [
-            (3, "bafybeifsho7shkxqcayq2ne4opsaa4qr3vzyhl7f73j2ry67d2vk6lfcgi"),
-            (175, "bafybeihicefzfaxj3bnkubgjnmzobxskdbfefjh34p4gty6xlal4qblth4"),
+            (
+                3,
+                "bafybeifsho7shkxqcayq2ne4opsaa4qr3vzyhl7f73j2ry67d2vk6lfcgi",
+            ),
+            (
+                175,
+                "bafybeihicefzfaxj3bnkubgjnmzobxskdbfefjh34p4gty6xlal4qblth4",
+            ),
         ] {
             assert_eq!(file(&chunks(n)).0.cid.to_string(), cid, "{n} chunks");
         }
@@ -237,8 +243,14 @@ mod tests {
             "bafybeia4sdw34ol6c4h5ecmukwlkbzp3qtz3mti777t3iekou5jwlafp3i"
         );
         for (n, cid) in [
-            (4000, "bafybeiemwn6zchuzgcgrwsjnikrez6gajazqocyjkpfbntwaa6imgc5nze"),
-            (6000, "bafybeiajxwwd26tk3bh47pjgc6qheygdlthlfhsxypllyuttlxs5xdwc7e"),
+            (
+                4000,
+                "bafybeiemwn6zchuzgcgrwsjnikrez6gajazqocyjkpfbntwaa6imgc5nze",
+            ),
+            (
+                6000,
+                "bafybeiajxwwd26tk3bh47pjgc6qheygdlthlfhsxypllyuttlxs5xdwc7e",
+            ),
         ] {
             let name = |n: u32| link(&format!("entry number {n:05}"), small("one"));
             let top = folder((0..n).map(name).collect(), &mut out).unwrap();

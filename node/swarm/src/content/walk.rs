@@ -15,7 +15,7 @@ use crate::error::SwarmError;
 /// Blocks asked for ahead of the one that is needed.
 const AHEAD: usize = 32;
 /// Largest block taken from anyone, in bytes.
-pub(crate) const MAX_BLOCK: usize = 2 * 1024 * 1024;
+const MAX_BLOCK: u64 = 2 * 1024 * 1024;
 /// Links waiting to be followed.
 const MAX_WAITING: usize = 1_000_000;
 
@@ -113,6 +113,7 @@ impl Walk {
             None => block(&*self.source, &item.cid).await,
         };
         let data = data.map_err(|error| ContentError::fetch(&item.cid, error))?;
+        within("bytes in one block", data.len() as u64, MAX_BLOCK)?;
         self.blocks += 1;
         self.bytes += data.len() as u64;
         within("blocks", self.blocks, self.limits.blocks)?;

@@ -70,7 +70,9 @@ pub async fn add(args: AddArgs, client: &Client, ctx: &Context) -> anyhow::Resul
     let work = async {
         let mut added = Vec::new();
         for (path, plan) in plans {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
             let content = match plan {
                 Plan::File { path, .. } => {
                     upload(client, &path, pin, name.as_deref(), counter.clone()).await?
@@ -114,7 +116,10 @@ fn plan(path: &Path, args: &AddArgs, ctx: &Context) -> Result<Plan, CliError> {
     }
     if !found.is_file() {
         let cause = format!("{} is neither a file nor a folder", path.display());
-        return Err(CliError::new(cause, "give a file or a folder, or `-` for standard input"));
+        return Err(CliError::new(
+            cause,
+            "give a file or a folder, or `-` for standard input",
+        ));
     }
     Ok(Plan::File {
         path: path.to_owned(),
@@ -122,12 +127,7 @@ fn plan(path: &Path, args: &AddArgs, ctx: &Context) -> Result<Plan, CliError> {
     })
 }
 
-fn plan_folder(
-    path: &Path,
-    args: &AddArgs,
-    ctx: &Context,
-    depth: usize,
-) -> Result<Plan, CliError> {
+fn plan_folder(path: &Path, args: &AddArgs, ctx: &Context, depth: usize) -> Result<Plan, CliError> {
     if depth > MAX_DEPTH {
         let cause = format!("{} is more than {MAX_DEPTH} folders deep", path.display());
         return Err(CliError::new(cause, "add the inner folders by themselves"));
@@ -139,7 +139,10 @@ fn plan_folder(
         let inner = entry.path();
         let Ok(name) = entry.file_name().into_string() else {
             let cause = format!("the name of {} is not UTF-8", inner.display());
-            return Err(CliError::new(cause, "rename it; names in shared folders are UTF-8"));
+            return Err(CliError::new(
+                cause,
+                "rename it; names in shared folders are UTF-8",
+            ));
         };
         if name.starts_with('.') && !args.hidden {
             continue;

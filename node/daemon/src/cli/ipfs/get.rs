@@ -60,7 +60,11 @@ pub async fn get(args: GetArgs, client: &Client, ctx: &Context) -> anyhow::Resul
         return document(&place.text, client, ctx).await;
     }
     let listing: Listing = client.get(&place.url("ls", &args.fetch)).await?;
-    let name = place.path.rsplit('/').next().filter(|name| !name.is_empty());
+    let name = place
+        .path
+        .rsplit('/')
+        .next()
+        .filter(|name| !name.is_empty());
     let output = match &args.output {
         Some(output) => output.clone(),
         None => {
@@ -110,11 +114,7 @@ pub async fn get(args: GetArgs, client: &Client, ctx: &Context) -> anyhow::Resul
 }
 
 /// Saves what comes as a new file; gives how many bytes that were.
-pub(super) async fn save(
-    mut body: Download,
-    path: &Path,
-    ctx: &Context,
-) -> Result<u64, CliError> {
+pub(super) async fn save(mut body: Download, path: &Path, ctx: &Context) -> Result<u64, CliError> {
     let mut progress = Progress::new("saved", ctx);
     progress.total = body.size;
     if path.symlink_metadata().is_ok() {
@@ -288,7 +288,8 @@ impl Temporary {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let short: String = name.chars().take(50).collect();
         for n in 0..100 {
-            let temporary = path.with_file_name(format!(".{short}.{}.{n}.part", std::process::id()));
+            let temporary =
+                path.with_file_name(format!(".{short}.{}.{n}.part", std::process::id()));
             match fs::File::create_new(&temporary) {
                 Ok(file) => {
                     return Ok(Self {
@@ -332,7 +333,16 @@ mod tests {
         for good in ["a", "a/b", "ä b", "..."] {
             assert!(leads_in(good), "{good}");
         }
-        for bad in ["", "/etc/passwd", "..", "../x", "a/../../x", "a/..", "./a", "a\0"] {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "..",
+            "../x",
+            "a/../../x",
+            "a/..",
+            "./a",
+            "a\0",
+        ] {
             assert!(!leads_in(bad), "{bad}");
         }
     }
@@ -350,8 +360,16 @@ mod tests {
             let file = dir.path().join("file");
             fs::write(elsewhere.join("kept"), b"old").unwrap();
             std::os::unix::fs::symlink(elsewhere.join("kept"), &file).unwrap();
-            assert!(Temporary::beside(&file).unwrap().become_file(&file, false).is_err());
-            Temporary::beside(&file).unwrap().become_file(&file, true).unwrap();
+            assert!(
+                Temporary::beside(&file)
+                    .unwrap()
+                    .become_file(&file, false)
+                    .is_err()
+            );
+            Temporary::beside(&file)
+                .unwrap()
+                .become_file(&file, true)
+                .unwrap();
             assert_eq!(fs::read(elsewhere.join("kept")).unwrap(), b"old");
             assert!(file.symlink_metadata().unwrap().is_file());
         }

@@ -58,7 +58,11 @@ impl Progress {
     }
 
     fn look(&mut self) {
-        let pause = if self.terminal { ON_TERMINAL } else { ELSEWHERE };
+        let pause = if self.terminal {
+            ON_TERMINAL
+        } else {
+            ELSEWHERE
+        };
         if self.quiet || self.shown.elapsed() < pause {
             return;
         }
@@ -134,7 +138,10 @@ mod tests {
         assert_eq!(bytes(1023), "1023 bytes");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes(3 << 30), "3.0 GiB");
-        assert_eq!(line("added", 512, Some(1024)), "added 512 bytes of 1.0 KiB (50 %)");
+        assert_eq!(
+            line("added", 512, Some(1024)),
+            "added 512 bytes of 1.0 KiB (50 %)"
+        );
         assert_eq!(line("added", 2048, Some(1024)), "added 2.0 KiB");
         assert_eq!(line("added", 0, Some(0)), "added 0 bytes");
     }
