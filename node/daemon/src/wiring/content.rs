@@ -46,14 +46,20 @@ impl ContentNode {
         Self { swarm, hive, store }
     }
 
-    fn source(&self, fetch: &Fetch) -> Arc<dyn BlockSource> {
-        match fetch.timeout_s.unwrap_or(TIMEOUT_S) {
-            0 => self.swarm.local_source(),
-            seconds => {
-                let time = Duration::from_secs(seconds);
-                Arc::new(Fetcher::new(self.swarm.clone(), time))
-            }
-        }
+    async fn source(&self, fetch: &Fetch) -> Arc<dyn BlockSource> {
+        let seconds = match fetch.timeout_s.unwrap_or(TIMEOUT_S) {
+            0 => return self.swarm.local_source(),
+            seconds => seconds,
+        };
+        let peers = self.swarm.peers().await.unwrap_or_default();
+        let strangers_alone = !peers.is_empty() && peers.iter().all(|peer| !peer.member);
+        Arc::new(Fetcher {
+            swarm: self.swarm.clone(),
+            time: Duration::from_secs(seconds),
+            asked: Mutex::default(),
+            one_by_one: AtomicBool::new(strangers_alone),
+            turn: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// What a failure means to the user; it says whom a block was asked of.
@@ -154,16 +160,6 @@ impl BlockSource for Fetcher {
 }
 
 impl Fetcher {
-    fn new(swarm: Swarm, time: Duration) -> Self {
-        Self {
-            swarm,
-            time,
-            asked: Mutex::default(),
-            one_by_one: AtomicBool::new(false),
-            turn: tokio::sync::Mutex::new(()),
-        }
-    }
-
     async fn fetch(&self, cid: &Cid, time: Duration) -> Result<Vec<u8>, SwarmError> {
         let first = self.asked.lock().ok().and_then(|asked| asked.clone());
         let Asked { block, by } = blocks::fetch_asking(&self.swarm, cid, &[], first, time).await?;
@@ -285,7 +281,7 @@ impl Content for ContentNode {
     }
 
     async fn cat(&self, cid: &str, path: &str, fetch: Fetch) -> Result<ContentBody, ApiError> {
-        let source = self.source(&fetch);
+        let source = self.source(&fetch).await;
         let root = parse_cid(cid)?;
         let found = match self.swarm.look_up(&source, &root, &names(path)).await {
             Ok(found) => found,
@@ -304,7 +300,7 @@ impl Content for ContentNode {
     }
 
     async fn ls(&self, cid: &str, path: &str, fetch: Fetch) -> Result<Listing, ApiError> {
-        let source = self.source(&fetch);
+        let source = self.source(&fetch).await;
         let root = parse_cid(cid)?;
         let listing = async {
             let found = self.swarm.look_up(&source, &root, &names(path)).await?;
@@ -325,7 +321,7 @@ impl Content for ContentNode {
 
     async fn pin(&self, request: AddPin, fetch: Fetch) -> Result<PinView, ApiError> {
         let root = parse_cid(&request.cid)?;
-        let (source, limits) = (self.source(&fetch), limits(&fetch));
+        let (source, limits) = (self.source(&fetch).await, limits(&fetch));
         let name = request.name;
         if let Err(error) = self.swarm.pin_dag(&root, name, source, limits).await {
             return Err(self.explain(error, &fetch).await);
@@ -380,7 +376,7 @@ impl Content for ContentNode {
 
     async fn export(&self, cid: &str, fetch: Fetch) -> Result<ContentBody, ApiError> {
         let root = parse_cid(cid)?;
-        let source = self.source(&fetch);
+        let source = self.source(&fetch).await;
         // The root first, so that what cannot be had at all is an error and no empty CAR.
         if let Err(error) = source.block(&root).await {
             let error = match error {

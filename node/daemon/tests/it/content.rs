@@ -1,7 +1,7 @@
 //! Files and folders by content id, as users of the command line and of the control API meet them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -396,11 +396,11 @@ async fn garbage_collection_leaves_pins_and_the_playbook() {
     let check = node.get("/playbook/verify").await;
     assert_eq!(check["valid"], true, "{check}");
     let playbook = node.get("/playbook").await;
-    let mut needed = vec![
+    let mut needed = BTreeSet::from([
         artifact,
         text(&playbook["genesis"]),
         text(&playbook["head"]),
-    ];
+    ]);
     needed.extend(
         merged
             .as_array()

@@ -197,13 +197,13 @@ async fn upload(
     client.upload(&url, "application/octet-stream", body).await
 }
 
-fn folder<'a, C: Fn(u64) + Send + Sync + Clone + 'static>(
-    client: &'a Client,
+fn folder<C: Fn(u64) + Send + Sync + Clone + 'static>(
+    client: &Client,
     plans: Vec<(String, Plan)>,
     pin: bool,
     name: Option<String>,
     counter: C,
-) -> BoxFuture<'a, Result<AddedContent, CliError>> {
+) -> BoxFuture<'_, Result<AddedContent, CliError>> {
     Box::pin(async move {
         let entries = stream::iter(plans)
             .map(|(name, plan)| {

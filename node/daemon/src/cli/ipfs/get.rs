@@ -155,12 +155,12 @@ struct Saver<'a> {
 }
 
 impl Saver<'_> {
-    fn folder<'b>(
-        &'b mut self,
+    fn folder(
+        &mut self,
         listing: Listing,
         path: PathBuf,
         depth: usize,
-    ) -> BoxFuture<'b, Result<(), CliError>> {
+    ) -> BoxFuture<'_, Result<(), CliError>> {
         Box::pin(async move {
             if depth > MAX_DEPTH {
                 let cause = format!("{} is more than {MAX_DEPTH} folders deep", path.display());
