@@ -100,7 +100,7 @@ class Pagi:
         return self.ask('ipfs', 'add', '-r', path)['added'][0]['cid']
 
     def get(self, cid, to, timeout=30):
-        return self.run('ipfs', 'get', cid, '-o', to, '--force', '--timeout', str(timeout))
+        return self.run('ipfs', 'get', cid, '-o', to, '--force', '--quiet', '--timeout', str(timeout))
 
 
 def wait(what, look, seconds=30):
@@ -243,7 +243,36 @@ def with_helia():
     wait('helia finds a provider in our DHT',
          lambda: pagi.peer in found or found.extend(helia.ask('providers', cid)['result']))
     check('helia finds our node as a provider in the DHT of the swarm', pagi.peer in found)
-    skipped('gossipsub with js-libp2p', 'not tried: its messages would need our signed bodies')
+    helia.ask('provide', theirs_cid := helia.ask('add', make('theirs', 5000))['result'])
+    third = Pagi('pagi-h2', pagi.addr)
+    wait('a third node is connected', lambda: third.ask('peers'))
+    check('a third node is not connected with helia', all(
+        peer['peer_id'] != helia.ready['result'] for peer in third.ask('peers')))
+    out = fresh('out')
+    got = third.get(theirs_cid, out)
+    check('our node finds helia as a provider in the DHT, dials it and fetches',
+          same(os.path.join(root, 'theirs'), out), got.stderr.strip())
+    gossip(helia, pagi)
+
+
+def gossip(helia, pagi):
+    """js-libp2p's gossipsub, under the protocol ids of the swarm, with bodies signed as ours are."""
+    did = pagi.ask('status')['node']['did']
+    heard = lambda: any(message['author'] == did for message in helia.ask('heard')['result'])
+    passed = wait('js-libp2p hears our node, signed by it', heard, 60)
+    if passed:
+        check('gossipsub to js-libp2p: our node is heard, and its signatures hold', True)
+    sent = helia.ask('broadcast', 'from-js', True)['result']
+    told = lambda name: [event for event in pagi.ask('events', '--type', 'task_broadcast', '--limit', '50')
+                         if event['payload']['task']['id'] == name]
+    if wait('our node takes a signed message of js-libp2p', lambda: told('from-js')):
+        author = told('from-js')[0]['subject']
+        check('gossipsub from js-libp2p: a signed message is taken', author == sent['author'])
+    helia.ask('broadcast', 'forged', False)
+    helia.ask('broadcast', 'from-js-2', True)
+    if wait('our node takes another message of js-libp2p', lambda: told('from-js-2')):
+        check('gossipsub from js-libp2p: a message that is not signed rightly is not taken', not told('forged'))
+
 
 
 try:

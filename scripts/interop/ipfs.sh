@@ -28,7 +28,7 @@ elif [ ! -d "$modules/node_modules/@helia/utils" ]; then
     if ! npm install --prefix "$modules" --ignore-scripts --silent --no-audit --no-fund \
         @helia/utils@1.4.0 @helia/unixfs@5 @helia/block-brokers@4.2.4 libp2p@2 @libp2p/tcp@10 \
         @libp2p/identify@3 @libp2p/kad-dht@15 @libp2p/ping@2 @chainsafe/libp2p-noise@16 \
-        @chainsafe/libp2p-yamux@7 @multiformats/multiaddr@12 blockstore-core@5 datastore-core@10; then
+        @chainsafe/libp2p-yamux@7 @chainsafe/libp2p-gossipsub@14.1.2 @ipld/dag-cbor@9 @multiformats/multiaddr@12 blockstore-core@5 datastore-core@10; then
         echo "skipped: everything with helia, since its packages cannot be installed"
         rm -rf "$modules"
         modules=

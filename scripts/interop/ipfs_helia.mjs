@@ -6,13 +6,17 @@
 import {createReadStream} from 'node:fs';
 import {open} from 'node:fs/promises';
 import {createInterface} from 'node:readline';
+import {gossipsub} from '@chainsafe/libp2p-gossipsub';
 import {noise} from '@chainsafe/libp2p-noise';
 import {yamux} from '@chainsafe/libp2p-yamux';
 import {bitswap} from '@helia/block-brokers';
 import {unixfs} from '@helia/unixfs';
 import {Helia} from '@helia/utils';
+import * as cbor from '@ipld/dag-cbor';
+import {generateKeyPair} from '@libp2p/crypto/keys';
 import {identify} from '@libp2p/identify';
 import {kadDHT, passthroughMapper} from '@libp2p/kad-dht';
+import {peerIdFromString} from '@libp2p/peer-id';
 import {ping} from '@libp2p/ping';
 import {tcp} from '@libp2p/tcp';
 import {multiaddr} from '@multiformats/multiaddr';
@@ -21,9 +25,14 @@ import {MemoryDatastore} from 'datastore-core';
 import {fixedSize} from 'ipfs-unixfs-importer/chunker';
 import {balanced} from 'ipfs-unixfs-importer/layout';
 import {createLibp2p} from 'libp2p';
+import {base58btc} from 'multiformats/bases/base58';
 import {CID} from 'multiformats/cid';
 
+const TOPIC = 'pagi-swarm-coordination-v1/interop';
+const key = await generateKeyPair('Ed25519');
 const libp2p = await createLibp2p({
+  privateKey: key,
+  start: false,
   addresses: {listen: ['/ip4/127.0.0.1/tcp/0']},
   transports: [tcp()],
   connectionEncrypters: [noise()],
@@ -32,11 +41,39 @@ const libp2p = await createLibp2p({
   services: {
     identify: identify(),
     ping: ping(),
+    pubsub: gossipsub({allowPublishToZeroTopicPeers: true}),
     dht: kadDHT({
       protocol: '/pagi/interop/kad/1', peerInfoMapper: passthroughMapper, clientMode: true
     })
   }
 });
+// The protocol ids carry the name of the swarm.
+libp2p.services.pubsub.multicodecs = ['/pagi/interop/meshsub/1.1.0', '/pagi/interop/meshsub/1.0.0'];
+await libp2p.start();
+const heard = [];
+libp2p.services.pubsub.addEventListener('message', ({detail}) => {
+  if(detail.topic === TOPIC) {
+    heard.push({from: detail.from.toString(), data: detail.data});
+  }
+});
+libp2p.services.pubsub.subscribe(TOPIC);
+
+const signed = body => {
+  const domain = new TextEncoder().encode('pagi-signed/coordination/1\0');
+  const bytes = cbor.encode(body);
+  const all = new Uint8Array(domain.length + bytes.length);
+  all.set(domain);
+  all.set(bytes, domain.length);
+  return all;
+};
+const didOf = publicKey => {
+  const raw = publicKey.raw;
+  const bytes = new Uint8Array(raw.length + 2);
+  bytes.set([0xed, 0x01]);
+  bytes.set(raw, 2);
+  return `did:key:${base58btc.encode(bytes)}`;
+};
+
 const helia = new Helia({
   libp2p,
   blockstore: new MemoryBlockstore(),
@@ -65,6 +102,34 @@ const commands = {
     }
     await file.close();
     return true;
+  },
+  provide: async cid => {
+    for await (const event of libp2p.services.dht.provide(CID.parse(cid))) {
+      void event;
+    }
+    return true;
+  },
+  // Messages heard whose body is signed by the peer that published them: their types and authors.
+  heard: async () => {
+    const good = [];
+    for (const {from, data} of heard) {
+      const {author, body, signature} = cbor.decode(data);
+      const {publicKey} = peerIdFromString(from);
+      const valid = await publicKey.verify(signed(body), base58btc.decode(signature));
+      if(valid && author === didOf(publicKey)) {
+        good.push({author, type: body.type});
+      }
+    }
+    return good;
+  },
+  broadcast: async (id, honest) => {
+    const body = {type: 'task_broadcast', task: {id, goal: 'say hello'}, timestamp: Date.now()};
+    const author = didOf(key.publicKey);
+    const over = honest ? signed(body) : signed({...body, timestamp: 0});
+    const signature = base58btc.encode(await key.sign(over));
+    const {recipients} = await libp2p.services.pubsub.publish(
+      TOPIC, cbor.encode({author, body, signature}));
+    return {author, recipients: recipients.length};
   },
   providers: async cid => {
     const found = [];

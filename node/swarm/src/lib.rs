@@ -61,7 +61,7 @@ pub use blocks::StoreCheck;
 pub use config::{DEFAULT_SWARM, Rate, SwarmConfig, SwarmLimits, SwarmOptions};
 pub use content::{
     Added, BlockSource, Collected, ContentError, DagLimits, Entry, EntryKind, EntryTarget,
-    Imported, NewEntry, Pin, check_name,
+    Imported, NewEntry, Pin, check_name, raw_cid,
 };
 pub use error::SwarmError;
 pub use handle::{Published, Swarm};

@@ -23,7 +23,7 @@ const WANT: &[u8] = b"pagi-block/1\0";
 /// Nodes asked at the same time.
 const MAX_ASKED: usize = 16;
 /// How long bitswap is tried alone.
-const HEAD_START: Duration = Duration::from_millis(200);
+pub const HEAD_START: Duration = Duration::from_millis(200);
 /// Time between two rounds of asking: a node may connect, or get the block, meanwhile.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -43,11 +43,12 @@ pub async fn fetch(
     providers: &[String],
     time: Duration,
 ) -> Result<Vec<u8>, SwarmError> {
-    let asked = fetch_asking(swarm, cid, providers, None, time).await?;
+    let asked = fetch_asking(swarm, cid, providers, None, HEAD_START, time).await?;
     Ok(asked.block)
 }
 
-/// As [`fetch`]; `first` is asked alone before the others are, since each that has a block sends it.
+/// As [`fetch`], with another head start for bitswap. `first` is asked alone before the others are,
+/// since each that has a block sends it.
 ///
 /// # Errors
 /// As [`fetch`].
@@ -56,6 +57,7 @@ pub async fn fetch_asking(
     cid: &Cid,
     providers: &[String],
     first: Option<String>,
+    head_start: Duration,
     time: Duration,
 ) -> Result<Asked, SwarmError> {
     // Bitswap looks here first, and then needs no head start.
@@ -64,7 +66,7 @@ pub async fn fetch_asking(
         Ok(Asked { block, by: None })
     };
     let by_request = async {
-        tokio::time::sleep(HEAD_START).await;
+        tokio::time::sleep(head_start).await;
         let asked = tokio::time::timeout(time, ask(swarm, cid, providers, first, time));
         asked.await.map_err(|_| SwarmError::Timeout)
     };

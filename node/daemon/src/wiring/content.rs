@@ -28,7 +28,10 @@ use super::{
 /// Longest wait for one block, unless the user says otherwise.
 const TIMEOUT_S: u64 = 30;
 /// First wait for a block before it is asked for again.
-const ATTEMPT: Duration = Duration::from_secs(1);
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// Head start of bitswap where it works: many blocks are on their way then, and each that is asked
+/// for by request as well comes twice.
+const HEAD_START: Duration = Duration::from_secs(1);
 /// Nodes named in an error.
 const NAMED: usize = 4;
 /// Pins announced in the DHT after a start.
@@ -57,6 +60,7 @@ impl ContentNode {
             swarm: self.swarm.clone(),
             time: Duration::from_secs(seconds),
             asked: Mutex::default(),
+            bitswap: AtomicBool::new(false),
             one_by_one: AtomicBool::new(strangers_alone),
             turn: tokio::sync::Mutex::new(()),
         })
@@ -127,6 +131,8 @@ struct Fetcher {
     time: Duration,
     /// The node that gave the last block on request, asked first for the next one.
     asked: Mutex<Option<String>>,
+    /// Whether the last block came over bitswap.
+    bitswap: AtomicBool,
     one_by_one: AtomicBool,
     turn: tokio::sync::Mutex<()>,
 }
@@ -162,7 +168,13 @@ impl BlockSource for Fetcher {
 impl Fetcher {
     async fn fetch(&self, cid: &Cid, time: Duration) -> Result<Vec<u8>, SwarmError> {
         let first = self.asked.lock().ok().and_then(|asked| asked.clone());
-        let Asked { block, by } = blocks::fetch_asking(&self.swarm, cid, &[], first, time).await?;
+        let head_start = match self.bitswap.load(Ordering::Relaxed) {
+            true => HEAD_START,
+            false => blocks::HEAD_START,
+        };
+        let asked = blocks::fetch_asking(&self.swarm, cid, &[], first, head_start, time);
+        let Asked { block, by } = asked.await?;
+        self.bitswap.store(by.is_none(), Ordering::Relaxed);
         if let (Some(node), Ok(mut asked)) = (by, self.asked.lock()) {
             *asked = Some(node);
         }

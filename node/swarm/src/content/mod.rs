@@ -44,6 +44,12 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     build::check_name(name)
 }
 
+/// The CID of a block of bytes without structure: version 1, SHA-256.
+#[must_use]
+pub fn raw_cid(data: &[u8]) -> cid::Cid {
+    dagpb::cid_of(dagpb::RAW, data)
+}
+
 /// What the handle keeps for content.
 #[derive(Debug, Default)]
 pub(crate) struct State {
