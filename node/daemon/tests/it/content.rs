@@ -179,6 +179,25 @@ async fn a_folder_goes_from_node_to_node_and_comes_out_the_same() {
 }
 
 #[tokio::test]
+async fn a_node_that_was_away_fetches_whole_files() {
+    let homes = [Home::new(), Home::new()];
+    let first = homes[0].start().await;
+    for round in 0..3 {
+        let second = homes[1].launch().bootstrap(&first).start().await;
+        connected(&second).await;
+        let file = homes[0].root().join("file");
+        let content = bytes(10 + round, 6 * CHUNK + 1);
+        fs::write(&file, &content).unwrap();
+        let cid = add(&homes[0], &file).await;
+        let out = homes[1].root().join(format!("out-{round}"));
+        let get = ["ipfs", "get", &cid, "-o", out.to_str().unwrap()];
+        fine(&homes[1].pagi(&get).await);
+        assert!(fs::read(&out).unwrap() == content, "round {round}");
+        second.kill().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_found_says_whom_it_was_asked_of() {
     let homes = [Home::new(), Home::new()];
     let first = homes[0].start().await;
