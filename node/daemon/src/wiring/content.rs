@@ -172,8 +172,8 @@ impl Fetcher {
             true => HEAD_START,
             false => blocks::HEAD_START,
         };
-        let asked = blocks::fetch_asking(&self.swarm, cid, &[], first, head_start, time);
-        let Asked { block, by } = asked.await?;
+        let Asked { block, by } =
+            blocks::fetch_asking(&self.swarm, cid, &[], first, head_start, time).await?;
         self.bitswap.store(by.is_none(), Ordering::Relaxed);
         if let (Some(node), Ok(mut asked)) = (by, self.asked.lock()) {
             *asked = Some(node);
