@@ -5,8 +5,7 @@
 //! table of sessions keeps the key of an ended one. Bitswap gets a head start; then both ways run
 //! together and the first answer counts.
 //!
-//! The request is [`WANT`] and the CID's bytes; the reply is the block, or nothing where the node
-//! does not have it. Anyone may ask: bitswap serves every block as well.
+//! The request is one of [`block_request`]. Anyone may ask: bitswap serves every block as well.
 
 use std::time::Duration;
 
@@ -16,11 +15,9 @@ use futures::{
     future::{BoxFuture, select_ok},
     stream::FuturesUnordered,
 };
-use pagi_messages::content::cid_of;
+use pagi_messages::{block_request, content::cid_of};
 use pagi_swarm::{InboundRequest, Swarm, SwarmError};
 
-/// What a request for a block starts with.
-const WANT: &[u8] = b"pagi-block/1\0";
 /// Nodes asked at the same time.
 const MAX_ASKED: usize = 16;
 /// How long bitswap is tried alone.
@@ -54,7 +51,7 @@ pub async fn fetch(
 
 /// Asks nodes until one has the block; pending for ever where none has.
 async fn ask(swarm: &Swarm, cid: &Cid, providers: &[String], time: Duration) -> Vec<u8> {
-    let request = [WANT, &cid.to_bytes()].concat();
+    let request = block_request::encode(cid);
     loop {
         let mut nodes = providers.to_vec();
         if let Ok(peers) = swarm.peers().await {
@@ -79,11 +76,11 @@ async fn ask(swarm: &Swarm, cid: &Cid, providers: &[String], time: Duration) -> 
 
 /// Answers a request for a block; gives back a request for anything else.
 pub async fn answer(swarm: &Swarm, request: InboundRequest) -> Option<InboundRequest> {
-    let Some(wanted) = request.data.strip_prefix(WANT) else {
+    let Some(wanted) = block_request::decode(&request.data) else {
         return Some(request);
     };
-    let block = match Cid::try_from(wanted) {
-        Ok(cid) if swarm.has_block(&cid).await.unwrap_or(false) => swarm
+    let block = match wanted {
+        Some(cid) if swarm.has_block(&cid).await.unwrap_or(false) => swarm
             .get_block(&cid, &[], Duration::from_secs(5))
             .await
             .unwrap_or_default(),
