@@ -56,6 +56,8 @@ mod stats;
 
 pub use admission::Banned;
 pub use blocks::StoreCheck;
+#[doc(hidden)]
+pub use codec::{read_frame, write_frame};
 pub use config::{DEFAULT_SWARM, Rate, SwarmConfig, SwarmLimits, SwarmOptions};
 pub use error::SwarmError;
 pub use handle::{Published, Swarm};
