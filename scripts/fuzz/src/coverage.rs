@@ -60,8 +60,11 @@ comparisons! {
 }
 
 /// A number was looked up among the cases of a `match`.
+///
+/// # Safety
+/// `cases` is a table as LLVM makes it: how many cases, how many bits they have, then the cases.
 #[unsafe(no_mangle)]
-pub extern "C" fn __sanitizer_cov_trace_switch(value: u64, cases: *const u64) {
+pub unsafe extern "C" fn __sanitizer_cov_trace_switch(value: u64, cases: *const u64) {
     // SAFETY: the compiler passes a table of at least two numbers: how many cases, how many bits
     // they have, then the cases.
     unsafe {

@@ -16,7 +16,7 @@ impl Rng {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -26,7 +26,7 @@ impl Rng {
     /// A number below `end`; 0 where `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap_or(u64::MAX).max(1);
-        usize::try_from(self.next() % end).unwrap_or(0)
+        usize::try_from(self.draw() % end).unwrap_or(0)
     }
 
     /// A power of two below 2 to the `bits`.
@@ -122,7 +122,7 @@ fn bytes(data: &mut Vec<u8>, other: &[u8], material: &Material, rng: &mut Rng) {
         }
         2 => {
             if let Some(byte) = data.get_mut(at) {
-                *byte = u8::try_from(rng.next() & 0xff).unwrap_or(0);
+                *byte = u8::try_from(rng.draw() & 0xff).unwrap_or(0);
             }
         }
         3 => drop(data.drain(at..at + span)),
@@ -163,7 +163,7 @@ fn bytes(data: &mut Vec<u8>, other: &[u8], material: &Material, rng: &mut Rng) {
         }
         12 => {
             let extra: Vec<u8> = (0..1 + rng.below(8))
-                .map(|_| u8::try_from(rng.next() & 0xff).unwrap_or(0))
+                .map(|_| u8::try_from(rng.draw() & 0xff).unwrap_or(0))
                 .collect();
             data.splice(at..at, extra);
         }
