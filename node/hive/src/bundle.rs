@@ -11,7 +11,7 @@ use cid::Cid;
 use pagi_election::Certificate;
 use pagi_messages::{
     Did, Verified,
-    content::{check_cid, from_dag_cbor},
+    content::{check_cid, from_dag_cbor, to_dag_cbor},
     wire::MAX_BLOCK_BYTES,
 };
 use pagi_playbook::{Artifact, Limits, Revision, State, block, validate_artifact};
@@ -170,6 +170,11 @@ pub fn open_certificate(cid: &Cid, bytes: &[u8]) -> Result<Certificate, BundleEr
     check_cid(cid, bytes).map_err(|error| unsound(error.to_string()))?;
     let certificate: Certificate =
         from_dag_cbor(bytes).map_err(|error| unsound(error.to_string()))?;
+    // One certificate has one block, as one artifact and one revision have.
+    let canonical = to_dag_cbor(&certificate).map_err(|error| unsound(error.to_string()))?;
+    if canonical != bytes {
+        return Err(unsound("it is not in canonical form".to_owned()));
+    }
     certificate
         .verify()
         .map_err(|error| unsound(error.to_string()))?;

@@ -91,6 +91,28 @@ impl request_response::Codec for BytesCodec {
     }
 }
 
+/// The frame at the start of `bytes`, read as from a stream that ends with them.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] for a frame longer than `max`, [`io::ErrorKind::UnexpectedEof`] for
+/// one that is not whole.
+#[doc(hidden)]
+pub fn read_frame(bytes: &[u8], max: usize) -> io::Result<Vec<u8>> {
+    let mut stream = futures::io::Cursor::new(bytes);
+    futures::executor::block_on(BytesCodec { max }.read(&mut stream))
+}
+
+/// `data` as a frame.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] where it is longer than `max`.
+#[doc(hidden)]
+pub fn write_frame(data: &[u8], max: usize) -> io::Result<Vec<u8>> {
+    let mut stream = Vec::new();
+    futures::executor::block_on(BytesCodec { max }.write(&mut stream, data))?;
+    Ok(stream)
+}
+
 #[cfg(test)]
 mod tests {
     use futures::executor::block_on;

@@ -58,6 +58,8 @@ mod stats;
 
 pub use admission::Banned;
 pub use blocks::StoreCheck;
+#[doc(hidden)]
+pub use codec::{read_frame, write_frame};
 pub use config::{DEFAULT_SWARM, Rate, SwarmConfig, SwarmLimits, SwarmOptions};
 pub use content::{
     Added, BlockSource, Collected, ContentError, DagLimits, Entry, EntryKind, EntryTarget,

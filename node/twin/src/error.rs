@@ -35,6 +35,9 @@ pub enum TwinError {
     /// The ethics gate refused a message; the text says why.
     #[error("the message is refused: {0}")]
     Refused(String),
+    /// The ethics gate refused a tool call, a question or an answer; the text says why.
+    #[error("{0}")]
+    Unethical(String),
     /// The other side does not take a message, and trying again would not help.
     #[error("the message is not taken: {0}")]
     NotTaken(String),

@@ -3,15 +3,18 @@
 //! Start reading at [`executive`]. What the mind needs from the rest of the node it names as small
 //! traits in [`ports`]; neither libp2p nor wasm is in its dependency tree.
 
+mod about;
 mod acts;
 pub mod actuator;
 pub mod context;
+mod conversation;
 pub mod emotion;
 mod error;
 pub mod executive;
 mod guest;
 pub mod identity;
 pub mod inference;
+mod judging;
 pub mod lexical;
 pub mod memory;
 pub mod messaging;
@@ -19,6 +22,7 @@ mod mind;
 pub mod planner;
 pub mod ports;
 pub mod reflection;
+mod speech;
 mod thinking;
 mod trace;
 pub mod twins;

@@ -425,7 +425,11 @@ fn received(twin_id: &str, unpacked: &Unpacked, until_s: u64, now_s: u64, read: 
 
 /// The DIDs that a packed message is meant for, as its outside says: proof of nothing, but it tells
 /// whose key to try.
-fn recipients(packed: &str) -> Result<Vec<String>, ReceiveError> {
+///
+/// # Errors
+/// [`ReceiveError::Malformed`] where it is no envelope.
+#[doc(hidden)]
+pub fn recipients(packed: &str) -> Result<Vec<String>, ReceiveError> {
     let malformed = || ReceiveError::Malformed("e.m.msg");
     let outside: Map<String, Value> = serde_json::from_str(packed).map_err(|_| malformed())?;
     let mut found: Vec<String> = Vec::new();

@@ -8,8 +8,10 @@
 //! - [`content`]: DAG-CBOR bytes and their CIDs;
 //! - [`event`]: the envelope of the node's event log;
 //! - [`coordination`]: the messages of the swarm's coordination topic;
+//! - [`block_request`]: a private request for a block;
 //! - [`wire`]: topic names, protocol names and size limits.
 
+pub mod block_request;
 pub mod content;
 pub mod coordination;
 pub mod did;

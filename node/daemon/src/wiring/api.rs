@@ -344,6 +344,10 @@ impl Node for PagiNode {
         let start = Instant::now();
         // The twin whose key signs may be named in the parameters alone, as the prototype did.
         let twin_id = request.twin_id.as_deref();
+        self.mind
+            .judge_call(twin_id, name, &request.parameters)
+            .await
+            .map_err(twin_error)?;
         let result = self
             .gateway
             .execute(name, twin_id, request.parameters.clone())

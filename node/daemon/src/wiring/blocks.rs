@@ -5,8 +5,7 @@
 //! table of sessions keeps the key of an ended one. Bitswap gets a head start; then both ways run
 //! together and the first answer counts.
 //!
-//! The request is [`WANT`] and the CID's bytes; the reply is the block, or nothing where the node
-//! does not have it. Anyone may ask: bitswap serves every block as well.
+//! The request is one of [`block_request`]. Anyone may ask: bitswap serves every block as well.
 
 use std::time::Duration;
 
@@ -16,10 +15,9 @@ use futures::{
     future::{BoxFuture, select_ok},
     stream::FuturesUnordered,
 };
+use pagi_messages::block_request;
 use pagi_swarm::{InboundRequest, Swarm, SwarmError};
 
-/// What a request for a block starts with.
-const WANT: &[u8] = b"pagi-block/1\0";
 /// Nodes asked at the same time.
 const MAX_ASKED: usize = 16;
 /// How long bitswap is tried alone.
@@ -111,7 +109,7 @@ async fn ask(
 /// Asks one node; what it sends is checked, and kept as bitswap would keep it, for the next node
 /// that asks.
 async fn ask_one(swarm: &Swarm, cid: &Cid, node: String, time: Duration) -> Option<Asked> {
-    let request = [WANT, &cid.to_bytes()].concat();
+    let request = block_request::encode(cid);
     match swarm.request(&node, request, time).await {
         Ok(block) if block.is_empty() => None,
         Ok(block) => match swarm.keep_block(cid, block.clone()).await {
@@ -133,17 +131,17 @@ async fn ask_one(swarm: &Swarm, cid: &Cid, node: String, time: Duration) -> Opti
 
 /// Answers a request for a block; gives back a request for anything else.
 pub async fn answer(swarm: &Swarm, request: InboundRequest) -> Option<InboundRequest> {
-    let Some(wanted) = request.data.strip_prefix(WANT) else {
+    let Some(wanted) = block_request::decode(&request.data) else {
         return Some(request);
     };
-    let block = match Cid::try_from(wanted) {
-        Ok(cid) => swarm
+    let block = match wanted {
+        Some(cid) => swarm
             .local_block(&cid)
             .await
             .ok()
             .flatten()
             .unwrap_or_default(),
-        Err(_) => Vec::new(),
+        None => Vec::new(),
     };
     request.reply.send(block);
     None

@@ -27,7 +27,7 @@ use pagi_control::Control;
 use pagi_hive::{Hive, HiveConfig};
 use pagi_messages::{SigningIdentity, wire};
 use pagi_playbook::Genesis;
-use pagi_plugin_host::{HostConfig, ToolHost};
+use pagi_plugin_host::{AddressCheck, HostConfig, ToolHost};
 use pagi_store::Store;
 use pagi_swarm::{Swarm, SwarmConfig};
 use pagi_twin::{Mind, MindConfig, identity::KeyStore};
@@ -246,8 +246,13 @@ fn host(data_dir: &Path, config: &Config) -> Result<ToolHost, CliError> {
     if !config.plugins.dir.is_empty() {
         roots.push(config.plugins.dir.clone().into());
     }
+    let egress = config.egress.clone();
+    let check = move |address| {
+        pagi_policy::check_address(address, &egress).map_err(|refusal| refusal.to_string())
+    };
     ToolHost::new(HostConfig {
         wasm_root: roots,
+        address_check: Some(AddressCheck::new(check)),
         ..HostConfig::default()
     })
     .map_err(|error| cannot("the plugin host", &error, "report this as a bug"))

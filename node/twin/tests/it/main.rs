@@ -9,6 +9,8 @@
 
 mod goals;
 mod guests;
+mod honesty;
 mod messages;
+mod model_server;
 mod rig;
 mod twins;
