@@ -7,14 +7,14 @@ use serde_json::json;
 
 use crate::bus::{Bus, Node, one_mo, same_head, start, until};
 
-fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     u64::try_from(now.as_millis()).unwrap()
 }
 
-fn say(bus: &Bus, from: &SigningIdentity, body: Coordination) {
+pub fn say(bus: &Bus, from: &SigningIdentity, body: Coordination) {
     let signed = Verified::sign(from, body).unwrap();
     let data = to_dag_cbor(signed.as_signed()).unwrap();
     bus.send(&from.did().peer_id().unwrap(), Topic::Coordination, &data);

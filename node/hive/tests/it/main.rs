@@ -10,3 +10,5 @@
 mod bus;
 mod collective;
 mod hostile;
+mod safety;
+mod stages;
