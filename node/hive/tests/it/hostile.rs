@@ -230,3 +230,25 @@ async fn foreign_bytes_are_rejected_and_old_ones_ignored() {
     assert_eq!(ignored, 1, "{:?}", bus.complaints(&peer));
     assert!(a.hive.nodes().is_empty(), "none of it counts as presence");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_election_ended_still_hears_the_others() {
+    let (bus, dir) = (Bus::default(), tempfile::tempdir().unwrap());
+    let a = start(&bus, 1, &dir.path().join("a")).await;
+    // It cannot keep a vote any more, so it gives its say up.
+    a.store.close().await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while a.hive.election().await.is_ok() {
+        assert!(std::time::Instant::now() < deadline, "the election goes on");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let stranger = SigningIdentity::from_seed(&[66; 32]);
+    let hello = Coordination::NodeOnline {
+        timestamp: now_ms(),
+        heads: Vec::new(),
+    };
+    say(&bus, &stranger, hello);
+    until("it is in view", || a.hive.nodes().len() == 1).await;
+    let peer = stranger.did().peer_id().unwrap();
+    assert_eq!(bus.complaints(&peer), []);
+}
