@@ -205,6 +205,16 @@ pub trait Node: Send + Sync + 'static {
     async fn artifacts(&self, limit: usize) -> Result<Vec<ArtifactView>, ApiError>;
     /// One artifact.
     async fn artifact(&self, cid: &str) -> Result<ArtifactView, ApiError>;
+    /// A person lets an artifact that waits for it go on.
+    async fn approve_artifact(&self, cid: &str) -> Result<ArtifactView, ApiError>;
+    /// A person refuses an artifact that is not merged yet.
+    async fn reject_artifact(
+        &self,
+        cid: &str,
+        request: RejectArtifact,
+    ) -> Result<ArtifactView, ApiError>;
+    /// As MO, takes merged artifacts back in one revision; returns the artifact that says so.
+    async fn revert_playbook(&self, request: RevertPlaybook) -> Result<ArtifactView, ApiError>;
     /// Who is MO and why.
     async fn mo(&self) -> Result<MoView, ApiError>;
     /// Gives the role of MO up.

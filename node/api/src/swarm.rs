@@ -171,7 +171,7 @@ pub struct ArtifactView {
     pub cid: String,
     /// The twin's DID that signed it.
     pub author: String,
-    /// `pending`, `merged` or `rejected`.
+    /// `review` (waits for a person), `pending`, `merged` or `rejected`.
     pub status: String,
     /// Why it was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,8 +182,32 @@ pub struct ArtifactView {
     pub critique: String,
     /// The delta.
     pub delta: Value,
+    /// What it would change of the adopted playbook; shown of one artifact, until it is merged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<PlaybookChange>,
     /// When (RFC 3339).
     pub ts: String,
+}
+
+/// `POST /artifacts/{cid}/reject`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RejectArtifact {
+    /// Why.
+    pub reason: String,
+}
+
+/// `POST /playbook/revert`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RevertPlaybook {
+    /// Artifacts to take back, and revisions all of whose artifacts are taken back.
+    #[serde(default)]
+    pub cids: Vec<String>,
+    /// Or a revision (or the genesis): everything merged since is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `GET /mo`.

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use pagi_bootstrap::BootstrapList;
+use pagi_hive::Review;
 use pagi_policy::{Egress, EthicsConfig, HarmCategory};
 use pagi_twin::inference::{ChatModel, Engine, ModelConfig};
 use serde::Deserialize;
@@ -47,6 +48,10 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # max_parallel = 2                                 # at most so many at a time
 # tools = ["calculator", "did_verify_artifact", "hive_pull", "list_known_twins", "vc_verify"] # what they may use
 
+[hive]
+# review = "auto"                                  # "manual": a person approves what is merged (pagi artifact approve)
+# suite = "base"                                   # tasks a change must pass: a starter suite or a JSON Lines file
+
 [egress]
 # private_networks = true                          # http tools may reach private addresses
 "#;
@@ -67,8 +72,29 @@ pub struct Config {
     pub ethics: EthicsSection,
     /// Tasks of other nodes.
     pub work: WorkSection,
+    /// What the playbook takes in.
+    pub hive: HiveSection,
     /// Where http tools may go.
     pub egress: Egress,
+}
+
+/// `[hive]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HiveSection {
+    /// Who decides what is merged.
+    pub review: Review,
+    /// A starter suite's name, or a file of JSON Lines.
+    pub suite: String,
+}
+
+impl Default for HiveSection {
+    fn default() -> Self {
+        Self {
+            review: Review::Auto,
+            suite: "base".to_owned(),
+        }
+    }
 }
 
 /// `[node]`.

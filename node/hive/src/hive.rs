@@ -1,7 +1,7 @@
 //! The handle to the hive, and the tasks behind it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -10,9 +10,9 @@ use cid::Cid;
 use pagi_election::{Config, Input, Leader, Status};
 use pagi_messages::{
     Coordination, Did, Event, EventType, SigningIdentity, TwinPresence, Verified,
-    content::to_dag_cbor, event::from_unix_ms,
+    event::from_unix_ms,
 };
-use pagi_playbook::{Artifact, Dag, Genesis, Revision, Verification};
+use pagi_playbook::{Artifact, Dag, Genesis, GenesisError, Revision, State, Verification};
 use pagi_store::{Batch, Store};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -22,10 +22,12 @@ use uuid::Uuid;
 use crate::{
     election::{self, Driver, Office},
     error::HiveError,
+    gates,
     inbox::{self, Judgement},
-    library::{self, Library, LibraryParts, Snapshot},
+    library::{self, Library, LibraryParts, Review, Snapshot},
     live_view::{LiveView, SeenTwin},
-    ports::{Content, Gossip, Topic},
+    outbox::Outbox,
+    ports::{Content, Evaluate, Gossip, NetworkError, Topic},
 };
 
 /// How a hive is set up.
@@ -36,6 +38,10 @@ pub struct HiveConfig {
     pub genesis: Genesis,
     /// Timing of the election.
     pub election: Config,
+    /// Who decides what is merged.
+    pub review: Review,
+    /// Runs the task suite for the MO; without it the other gates decide alone.
+    pub evaluate: Option<Arc<dyn Evaluate>>,
 }
 
 /// A cloneable handle to the hive.
@@ -47,9 +53,13 @@ pub struct Hive {
 struct Inner {
     identity: SigningIdentity,
     store: Store,
-    gossip: Arc<dyn Gossip>,
+    outbox: Outbox,
     library: mpsc::Sender<library::Command>,
     election: mpsc::Sender<election::Command>,
+    /// What was heard of other nodes, for the election; it waits behind `election`.
+    members: mpsc::Sender<Input>,
+    /// The nodes heard lately, this one too, for the library.
+    live: watch::Sender<Arc<BTreeSet<Did>>>,
     snapshot: watch::Receiver<Snapshot>,
     office: watch::Receiver<Option<Office>>,
     view: Mutex<LiveView>,
@@ -67,17 +77,6 @@ pub(crate) fn now_ms() -> u64 {
         .unwrap_or(0)
 }
 
-/// Signs a coordination message and gossips it.
-pub(crate) async fn say(
-    gossip: &dyn Gossip,
-    identity: &SigningIdentity,
-    message: Coordination,
-) -> Result<(), HiveError> {
-    let signed = Verified::sign(identity, message)?;
-    let data = to_dag_cbor(signed.as_signed())?;
-    Ok(gossip.publish(Topic::Coordination, data).await?)
-}
-
 impl Hive {
     /// Replays the stored history and starts the tasks.
     ///
@@ -93,9 +92,14 @@ impl Hive {
         let (_, genesis) = dag.genesis().block()?;
         content.put(genesis).await?;
         let (snapshot_tx, snapshot) = watch::channel(library::snapshot(&dag));
+        let ethics = gates::ethics(&State::new(dag.genesis()).map_err(GenesisError::from)?)?;
         let (office_tx, office) = watch::channel(None);
+        let alone = BTreeSet::from([config.identity.did().clone()]);
+        let (live_tx, live) = watch::channel(Arc::new(alone));
         let (library_tx, library_rx) = mpsc::channel(256);
         let (election_tx, election_rx) = mpsc::channel(256);
+        let (members_tx, members_rx) = mpsc::channel(1024);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let driver = Driver::new(
             config.election,
             config.identity.clone(),
@@ -103,16 +107,23 @@ impl Hive {
             gossip.clone(),
             content.clone(),
             office_tx,
+            stop.clone(),
         )?;
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(driver.run(election_rx, stop.clone()));
+        tasks.spawn(driver.run(election_rx, members_rx));
+        let (outbox, sending) = Outbox::new(gossip.clone(), config.identity.clone(), stop.clone());
+        tasks.spawn(sending);
         let parts = LibraryParts {
             dag,
             identity: config.identity.clone(),
             store: store.clone(),
-            gossip: gossip.clone(),
+            gossip,
+            outbox: outbox.clone(),
             content,
+            evaluate: config.evaluate,
+            ethics,
+            review: config.review,
             office: office.clone(),
+            live,
             snapshot: snapshot_tx,
         };
         tasks.spawn(Library::run(parts, library_rx, stop.clone()));
@@ -120,9 +131,11 @@ impl Hive {
             inner: Arc::new(Inner {
                 identity: config.identity,
                 store,
-                gossip,
+                outbox,
                 library: library_tx,
                 election: election_tx,
+                members: members_tx,
+                live: live_tx,
                 snapshot,
                 office,
                 view: Mutex::default(),
@@ -205,19 +218,56 @@ impl Hive {
             .map_err(|_| HiveError::Closed)
     }
 
-    /// Validates, stores, pins and announces an artifact of this node.
+    /// Validates, stores, pins and announces an artifact of this node. Under manual review it is
+    /// announced when a person has approved it.
     ///
     /// # Errors
     /// [`HiveError::Refused`] where this node's own gates refuse it.
     pub async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, HiveError> {
-        let (reply, answer) = oneshot::channel();
-        let command = library::Command::Publish {
+        self.ask(|reply| library::Command::Publish {
             artifact: Box::new(artifact),
             reply,
-        };
+        })
+        .await
+    }
+
+    /// As MO, takes merged artifacts back, all of them in one revision. Returns the artifact that
+    /// says so.
+    ///
+    /// # Errors
+    /// [`HiveError::NotMo`] elsewhere, [`HiveError::Refused`] where one of them is not merged or all
+    /// are reverted already.
+    pub async fn revert(&self, artifacts: Vec<Cid>, reason: String) -> Result<Cid, HiveError> {
+        self.ask(|reply| library::Command::Revert {
+            artifacts,
+            reason,
+            reply,
+        })
+        .await
+    }
+
+    /// A person's judgement of an artifact that waits for one: approved, or rejected for a reason.
+    ///
+    /// # Errors
+    /// [`HiveError::UnknownArtifact`], [`HiveError::NotWaiting`], and [`HiveError::Refused`] where
+    /// a gate refuses it by now.
+    pub async fn review(&self, cid: Cid, verdict: Result<(), String>) -> Result<(), HiveError> {
+        self.ask(|reply| library::Command::Review {
+            cid,
+            verdict,
+            reply,
+        })
+        .await
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, HiveError>>) -> library::Command,
+    ) -> Result<T, HiveError> {
+        let (reply, answer) = oneshot::channel();
         self.inner
             .library
-            .send(command)
+            .send(command(reply))
             .await
             .map_err(|_| HiveError::Closed)?;
         answer.await.map_err(|_| HiveError::Closed)?
@@ -252,6 +302,14 @@ impl Hive {
                 .collect()
         })
         .await
+    }
+
+    /// The playbook as it was at a revision, or at the genesis; none where it is unknown.
+    ///
+    /// # Errors
+    /// [`HiveError::Closed`].
+    pub async fn state_at(&self, cid: Cid) -> Result<Option<State>, HiveError> {
+        self.inspect(move |dag| dag.state_at(&cid)).await
     }
 
     /// Replays the history as it lies on disk, every hash, signature and link checked.
@@ -295,8 +353,10 @@ impl Hive {
             did: from.clone(),
             reputation: 0,
         };
-        self.election_input(seen).await?;
+        // Coordination goes on without an election; presence that does not fit is heard again.
+        let _ = self.inner.members.try_send(seen);
         if new {
+            self.view_changed();
             self.inner.greet.notify_one();
         }
         let command = match message.body().clone() {
@@ -361,6 +421,12 @@ impl Hive {
         )
     }
 
+    /// Tells the library who is alive.
+    fn view_changed(&self) {
+        let live = self.nodes().into_iter().chain([self.did().clone()]);
+        self.inner.live.send_replace(Arc::new(live.collect()));
+    }
+
     /// Nodes heard lately, this one not among them.
     #[must_use]
     pub fn nodes(&self) -> Vec<Did> {
@@ -384,6 +450,7 @@ impl Hive {
             return;
         };
         if self.view(|view| view.node_gone(&did)) {
+            self.view_changed();
             let _ = self.election_input(Input::MemberLost { did }).await;
         }
     }
@@ -409,7 +476,7 @@ impl Hive {
     /// Offers a task to the swarm.
     ///
     /// # Errors
-    /// [`HiveError`] where it was not sent.
+    /// [`HiveError`] where it was not recorded.
     pub async fn broadcast_task(&self, task: Value) -> Result<(), HiveError> {
         let event = self.event(EventType::TaskBroadcast, json!({"task": task, "own": true}));
         self.inner.store.write(Batch::new().event(event)).await?;
@@ -421,15 +488,15 @@ impl Hive {
     /// # Errors
     /// [`HiveError`] where it was not sent.
     pub async fn share_task(&self, task: Value) -> Result<(), HiveError> {
-        self.say(Coordination::TaskBroadcast {
+        let queued = self.inner.outbox.say(Coordination::TaskBroadcast {
             task,
             timestamp: now_ms(),
-        })
-        .await
-    }
-
-    async fn say(&self, message: Coordination) -> Result<(), HiveError> {
-        say(self.inner.gossip.as_ref(), &self.inner.identity, message).await
+        });
+        if !queued {
+            let full = "too many messages wait to be sent";
+            return Err(NetworkError(full.into()).into());
+        }
+        Ok(())
     }
 
     /// Announces this node and its twins: when a peer turns up, and from time to time.
@@ -445,7 +512,11 @@ impl Hive {
                 }
                 () = tokio::time::sleep(period) => {}
             }
-            for did in self.view(|view| view.expire(now_ms())) {
+            let gone = self.view(|view| view.expire(now_ms()));
+            if !gone.is_empty() {
+                self.view_changed();
+            }
+            for did in gone {
                 let _ = self.election_input(Input::MemberLost { did }).await;
             }
             let heads = self.playbook().heads;
@@ -467,9 +538,7 @@ impl Hive {
                 messages.push(Coordination::TwinOnline(twin));
             }
             for message in messages {
-                if let Err(error) = self.say(message).await {
-                    tracing::debug!(%error, "presence was not sent");
-                }
+                self.inner.outbox.say(message);
             }
         }
     }

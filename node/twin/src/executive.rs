@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use pagi_api::goal::{GoalRequest, GoalStatus, Interaction, ProgressSink, StepKind, StepStatus};
-use pagi_messages::Verified;
+use pagi_messages::{Did, Verified};
 use pagi_playbook::{Artifact, Evidence};
 use pagi_policy::{Refusal, Subject, Verdict};
 use serde_json::Value;
@@ -484,7 +484,15 @@ fn reflect_on(
         vocabulary: &vocabulary,
         reading: &reading,
     };
-    let lesson = reflect(&finished, &playbook.state);
+    let mut lesson = reflect(&finished, &playbook.state);
+    // One author has one voice: saying the same again would change nothing.
+    if let Ok(author) = trace.twin.did.parse::<Did>()
+        && let Some(lesson) = &mut lesson
+    {
+        let counts = &mut lesson.delta.counts;
+        counts.retain(|count| !playbook.state.has_said(&author, count));
+    }
+    let lesson = lesson.filter(|lesson| !lesson.delta.is_empty());
     let (status, detail) = match &lesson {
         Some(lesson) => (StepStatus::Ok, lesson.critique.clone()),
         None => (

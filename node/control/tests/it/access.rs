@@ -10,6 +10,9 @@ const GUARDED: [(&str, &str); 6] = [
     ("POST", "/interact/t1"),
     ("GET", "/events"),
     ("POST", "/mo/step-down"),
+    ("POST", "/artifacts/bafy/approve"),
+    ("POST", "/artifacts/bafy/reject"),
+    ("POST", "/playbook/revert"),
     ("GET", "/no/such/route"),
 ];
 

@@ -619,6 +619,25 @@ impl Node for FakeNode {
         })))
     }
 
+    async fn approve_artifact(&self, cid: &str) -> Result<ArtifactView, ApiError> {
+        self.wrote("approve_artifact");
+        self.artifact(cid).await
+    }
+
+    async fn reject_artifact(
+        &self,
+        cid: &str,
+        _: RejectArtifact,
+    ) -> Result<ArtifactView, ApiError> {
+        self.wrote("reject_artifact");
+        self.artifact(cid).await
+    }
+
+    async fn revert_playbook(&self, _: RevertPlaybook) -> Result<ArtifactView, ApiError> {
+        self.wrote("revert_playbook");
+        self.artifact("bafy").await
+    }
+
     async fn mo(&self) -> Result<MoView, ApiError> {
         Ok(shape(json!({ "is_me": false, "term": 1, "election": {} })))
     }

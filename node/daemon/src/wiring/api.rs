@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use super::{
     blocks,
     changes::compare,
+    curate,
     gateway::{Gateway, api_error},
     views::{
         Ipld, artifact_view, filter, hive_error, internal, ipld_json, logged, parse_cid,
@@ -689,10 +690,30 @@ impl Node for PagiNode {
     async fn artifact(&self, cid: &str) -> Result<ArtifactView, ApiError> {
         let cid = parse_cid(cid)?.to_string();
         let record = self.store.get_artifact(&cid).map_err(store_error)?;
-        artifact_view(record.ok_or(ApiError::NotFound {
+        let record = record.ok_or(ApiError::NotFound {
             what: "artifact",
             id: cid,
-        })?)
+        })?;
+        curate::with_changes(&self.hive.playbook().state, record)
+    }
+
+    async fn approve_artifact(&self, cid: &str) -> Result<ArtifactView, ApiError> {
+        curate::review(&self.hive, cid, Ok(())).await?;
+        self.artifact(cid).await
+    }
+
+    async fn reject_artifact(
+        &self,
+        cid: &str,
+        request: RejectArtifact,
+    ) -> Result<ArtifactView, ApiError> {
+        curate::review(&self.hive, cid, Err(request.reason)).await?;
+        self.artifact(cid).await
+    }
+
+    async fn revert_playbook(&self, request: RevertPlaybook) -> Result<ArtifactView, ApiError> {
+        let cid = curate::revert(&self.hive, request).await?;
+        self.artifact(&cid.to_string()).await
     }
 
     async fn mo(&self) -> Result<MoView, ApiError> {

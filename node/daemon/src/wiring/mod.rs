@@ -8,6 +8,8 @@ mod api;
 mod blocks;
 mod changes;
 mod content;
+mod curate;
+mod evaluate;
 mod gateway;
 mod messages;
 mod natives;
@@ -111,11 +113,14 @@ impl Running {
         let network = Arc::new(network::Network::new(swarm.clone(), topics));
         let genesis = Genesis::from_toml(config.node.swarm.clone(), pagi_playbooks::BASE)
             .map_err(|error| cannot("the starter playbook", &error, "report this as a bug"))?;
+        let sandbox = Arc::new(evaluate::Sandbox::open(&config.hive.suite)?);
         let hive = Hive::start(
             HiveConfig {
                 identity: identity.clone(),
                 genesis: genesis.clone(),
                 election: Default::default(),
+                review: config.hive.review,
+                evaluate: Some(sandbox.clone()),
             },
             store.clone(),
             network.clone(),
@@ -142,6 +147,7 @@ impl Running {
             .await
             .map_err(|error| cannot("the tools", &error, "report this as a bug"))?;
         let gateway = Arc::new(gateway);
+        sandbox.see(gateway.clone());
         let mind = Mind::new(
             store.clone(),
             keys,

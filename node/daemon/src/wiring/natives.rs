@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use pagi_api::twins::{AppendMemory, Memory};
-use pagi_hive::{Hive, HiveError};
+use pagi_hive::Hive;
 use pagi_messages::{Did, SigningIdentity, Verified, to_dag_cbor};
 use pagi_playbook::{Artifact, Delta, Evidence, diff, parse_toml};
 use pagi_plugin_host::{Annotations, Caller, NativeTool, ToolError, ToolSpec};
@@ -406,13 +406,8 @@ fn hive_push(mind: Mind, hive: Hive) -> Native {
                     nonce: Uuid::new_v4().to_string(),
                 };
                 let signed = Verified::sign(&identity, artifact).map_err(failed)?;
-                let cid = hive.publish(signed).await.map_err(|error| match error {
-                    HiveError::Refused(refusal) => ToolError::failed(format!(
-                        "the {} gate refuses it: {refusal}",
-                        refusal.gate()
-                    )),
-                    other => failed(other),
-                })?;
+                // A refusal names its gate.
+                let cid = hive.publish(signed).await.map_err(failed)?;
                 Ok(json!({"cid": cid.to_string(), "status": "pending"}))
             }
         },

@@ -1,7 +1,11 @@
 //! The hive's ports over the swarm, the mind's port over the hive, and the pumps that carry what the
 //! network delivers to the hive.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use cid::Cid;
@@ -17,7 +21,10 @@ use pagi_twin::{
     ports::{Adopted, Collective, PublishError},
 };
 use pagi_work::Work;
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+};
 
 use super::{blocks, messages, work::answer};
 
@@ -25,6 +32,17 @@ use super::{blocks, messages, work::answer};
 const FETCH_TIME: Duration = Duration::from_secs(20);
 /// Private requests answered at the same time.
 const ANSWERED_AT_ONCE: usize = 16;
+
+/// A peer is kept away after so many misdeeds.
+const STRIKES: u32 = 5;
+/// For so long.
+const BAN: Duration = Duration::from_secs(600);
+/// Peers whose misdeeds are counted.
+const MAX_STRUCK: usize = 4096;
+/// Election messages that wait for the hive.
+const QUEUED_VOTES: usize = 256;
+/// Coordination messages that wait for the hive; more are dropped, and said again by who sent them.
+const QUEUED_NEWS: usize = 1024;
 
 /// The names of the gossip topics.
 pub struct Topics {
@@ -37,11 +55,17 @@ pub struct Topics {
 pub struct Network {
     swarm: Swarm,
     topics: Topics,
+    /// How often a peer misbehaved. A counter behind a lock, as the hive calls it from anywhere.
+    strikes: Mutex<BTreeMap<String, u32>>,
 }
 
 impl Network {
     pub fn new(swarm: Swarm, topics: Topics) -> Self {
-        Self { swarm, topics }
+        Self {
+            swarm,
+            topics,
+            strikes: Mutex::default(),
+        }
     }
 }
 
@@ -61,6 +85,26 @@ impl Gossip for Network {
             .await
             .map(drop)
             .map_err(failed)
+    }
+
+    fn misbehaved(&self, peer: &str, reason: &str) {
+        let mut strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
+        if strikes.len() >= MAX_STRUCK {
+            strikes.clear();
+        }
+        let count = strikes.entry(peer.to_owned()).or_default();
+        *count += 1;
+        tracing::warn!(peer, reason, strikes = *count, "a peer misbehaved");
+        if *count < STRIKES {
+            return;
+        }
+        strikes.remove(peer);
+        let (swarm, peer) = (self.swarm.clone(), peer.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = swarm.ban_peer(&peer, Some(BAN)).await {
+                tracing::debug!(peer, %error, "a peer could not be kept away");
+            }
+        });
     }
 }
 
@@ -100,9 +144,7 @@ impl Collective for HivePort {
 
     async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, PublishError> {
         self.0.publish(artifact).await.map_err(|error| match error {
-            HiveError::Refused(refusal) => {
-                PublishError::Refused(format!("the {} gate: {refusal}", refusal.gate()))
-            }
+            HiveError::Refused(refused) => PublishError::Refused(refused.to_string()),
             other => PublishError::Store(other.to_string()),
         })
     }
@@ -145,8 +187,10 @@ pub fn pump(
         ..
     } = inbound;
     let asked = network.clone();
-    let talk = tokio::spawn({
-        let hive = hive.clone();
+    // Two queues: a flood of coordination messages delays no vote.
+    let (votes, mut voting) = mpsc::channel::<GossipMessage>(QUEUED_VOTES);
+    let (news, mut reading) = mpsc::channel::<GossipMessage>(QUEUED_NEWS);
+    let sort = tokio::spawn({
         let (network, work) = (network.clone(), work.clone());
         async move {
             while let Some(message) = gossip.recv().await {
@@ -154,31 +198,33 @@ pub fn pump(
                     offered(&work, message);
                     continue;
                 }
-                let topic = if message.topic == network.topics.election {
-                    Topic::Election
+                let queue = if message.topic == network.topics.election {
+                    &votes
                 } else if message.topic == network.topics.coordination {
-                    Topic::Coordination
+                    &news
                 } else {
                     message.verdict.ignore();
                     continue;
                 };
-                match hive
-                    .gossip(topic, &message.author_peer, &message.data)
-                    .await
-                {
-                    Judgement::Accept => {
-                        heard(&work, &message.author_peer);
-                        message.verdict.accept();
-                    }
-                    Judgement::Reject(reason) => {
-                        tracing::warn!(author = message.author_peer, reason, "gossip rejected");
-                        message.verdict.reject();
-                    }
-                    Judgement::Ignore(reason) => {
-                        tracing::debug!(author = message.author_peer, reason, "gossip ignored");
-                        message.verdict.ignore();
-                    }
+                if let Err(full) = queue.try_send(message) {
+                    full.into_inner().verdict.ignore();
                 }
+            }
+        }
+    });
+    let vote = tokio::spawn({
+        let (hive, work) = (hive.clone(), work.clone());
+        async move {
+            while let Some(message) = voting.recv().await {
+                judge(&hive, &work, Topic::Election, message).await;
+            }
+        }
+    });
+    let talk = tokio::spawn({
+        let (hive, work) = (hive.clone(), work.clone());
+        async move {
+            while let Some(message) = reading.recv().await {
+                judge(&hive, &work, Topic::Coordination, message).await;
             }
         }
     });
@@ -229,5 +275,26 @@ pub fn pump(
             });
         }
     });
-    vec![talk, come_and_go, private]
+    vec![sort, vote, talk, come_and_go, private]
+}
+
+/// Hands a message to the hive and tells the network what the hive made of it.
+async fn judge(hive: &Hive, work: &Work, topic: Topic, message: GossipMessage) {
+    match hive
+        .gossip(topic, &message.author_peer, &message.data)
+        .await
+    {
+        Judgement::Accept => {
+            heard(work, &message.author_peer);
+            message.verdict.accept();
+        }
+        Judgement::Reject(reason) => {
+            tracing::warn!(author = message.author_peer, reason, "gossip rejected");
+            message.verdict.reject();
+        }
+        Judgement::Ignore(reason) => {
+            tracing::debug!(author = message.author_peer, reason, "gossip ignored");
+            message.verdict.ignore();
+        }
+    }
 }

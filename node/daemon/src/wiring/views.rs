@@ -69,6 +69,11 @@ pub(super) fn hive_error(error: HiveError) -> ApiError {
     match error {
         HiveError::Closed => ApiError::Unavailable(error.to_string()),
         HiveError::Refused(_) => ApiError::Forbidden(error.to_string()),
+        HiveError::NotMo | HiveError::NotWaiting { .. } => ApiError::Conflict(error.to_string()),
+        HiveError::UnknownArtifact(cid) => ApiError::NotFound {
+            what: "artifact",
+            id: cid.to_string(),
+        },
         HiveError::Store(error) => store_error(error),
         other => internal(other),
     }
@@ -184,6 +189,7 @@ pub(super) fn artifact_view(record: ArtifactRecord) -> Result<ArtifactView, ApiE
         base: body.base.to_string(),
         critique: body.critique.clone(),
         delta: serde_json::to_value(&body.delta).map_err(internal)?,
+        changes: Vec::new(),
         ts: record.ts,
     })
 }

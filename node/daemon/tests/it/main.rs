@@ -27,6 +27,7 @@ mod model;
 mod plugins;
 mod prototype;
 mod refusals;
+mod review;
 mod routes;
 mod swarm;
 mod work;

@@ -1,0 +1,75 @@
+//! What goes out on the coordination topic, sent beside whoever says it: a slow network holds up
+//! neither the library nor the election. What does not fit is dropped; everything that matters is
+//! said again.
+
+use std::{sync::Arc, time::Duration};
+
+use pagi_messages::{Coordination, SigningIdentity, Verified, content::to_dag_cbor};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::ports::{Gossip, Topic};
+
+/// Messages that wait to be sent.
+const WAITING: usize = 256;
+/// A message that cannot be handed over for so long is dropped.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Takes messages to be sent.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    queue: mpsc::Sender<Coordination>,
+}
+
+impl Outbox {
+    /// The outbox, and the work that empties it until `stop`.
+    pub(crate) fn new(
+        gossip: Arc<dyn Gossip>,
+        identity: SigningIdentity,
+        stop: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (queue, mut waiting) = mpsc::channel::<Coordination>(WAITING);
+        let work = async move {
+            loop {
+                let message = tokio::select! {
+                    () = stop.cancelled() => return,
+                    message = waiting.recv() => match message {
+                        None => return,
+                        Some(message) => message,
+                    },
+                };
+                send(gossip.as_ref(), &identity, message).await;
+            }
+        };
+        (Self { queue }, work)
+    }
+
+    /// Sends a message soon. Returns whether there was room for it.
+    pub(crate) fn say(&self, message: Coordination) -> bool {
+        let queued = self.queue.try_send(message).is_ok();
+        if !queued {
+            tracing::debug!("a message was dropped: too many wait to be sent");
+        }
+        queued
+    }
+}
+
+async fn send(gossip: &dyn Gossip, identity: &SigningIdentity, message: Coordination) {
+    let data = Verified::sign(identity, message)
+        .map_err(|error| error.to_string())
+        .and_then(|signed| to_dag_cbor(signed.as_signed()).map_err(|error| error.to_string()));
+    let data = match data {
+        Ok(data) => data,
+        Err(error) => {
+            tracing::error!(error, "an announcement could not be encoded");
+            return;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, gossip.publish(Topic::Coordination, data)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "an announcement was not sent; it is repeated later");
+        }
+        Err(_) => tracing::debug!("an announcement was not sent in time; it is repeated later"),
+    }
+}
