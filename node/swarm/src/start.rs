@@ -83,6 +83,7 @@ pub async fn start_with(
         commands: receiver,
         reach: options.reach,
         announce,
+        gated: options.gated,
     };
     let secret = options.pre_shared_key;
 
@@ -97,6 +98,7 @@ pub async fn start_with(
         local,
         peer_id: local.to_string(),
         limits: config.limits,
+        gated: options.gated,
         store_dir,
         counters,
         commands,
@@ -156,7 +158,7 @@ async fn build(
 ) -> Result<(Ipfs, Ends), SwarmError> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let relay_client = setup.reach.relay_client;
-    let limits = setup.limits.clone();
+    let (limits, gated) = (setup.limits.clone(), setup.gated);
     let mut builder = IpfsBuilder::with_keypair(&keypair)
         .map_err(failed)?
         .with_custom_behaviour(move |keypair| {
@@ -164,7 +166,6 @@ async fn build(
             let _ = sender.send(ends);
             Ok(behaviour)
         })
-        .with_bitswap()
         .set_path(store_dir)
         .enable_tcp()
         // The machine's own resolver, not a public one.
@@ -177,6 +178,9 @@ async fn build(
                 .with_max_pending_outgoing(Some(limits.max_pending_connections))
         })
         .set_idle_connection_timeout(IDLE_SECONDS);
+    if !gated {
+        builder = builder.with_bitswap();
+    }
     builder = match secret {
         // QUIC would go past the secret.
         Some(secret) => builder.enable_pnet(PreSharedKey::new(*secret)),

@@ -9,6 +9,7 @@
 mod blocks;
 mod discovery;
 mod durability;
+mod gate;
 mod gossip;
 mod limits;
 mod reach;
