@@ -6,6 +6,7 @@
 
 mod error;
 pub mod goal;
+pub mod membership;
 pub mod messages;
 mod node;
 pub mod swarm;

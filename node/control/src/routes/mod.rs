@@ -5,6 +5,7 @@
 mod events;
 mod goals;
 mod hive;
+mod membership;
 mod messages;
 mod node;
 mod route;
@@ -87,6 +88,7 @@ pub(crate) fn table() -> Vec<Route> {
         goals::routes(),
         tools::routes(),
         messages::routes(),
+        membership::routes(),
         hive::routes(),
         tasks::routes(),
         node::routes(),

@@ -21,6 +21,7 @@ mod cli;
 mod crash;
 mod demo;
 mod docs;
+mod join;
 mod messages;
 mod model;
 mod plugins;
