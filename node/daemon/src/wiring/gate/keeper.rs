@@ -283,7 +283,7 @@ impl Keeper {
                 GateOutput::Persist(record) => entries.push(entry("record", record)?),
                 GateOutput::Announce(admittance) => {
                     let signed = Verified::sign(&self.facts.identity, (**admittance).clone())?;
-                    notices.push((Notice::Admittance(signed.into_signed()), true));
+                    notices.push((Notice::Admittance(Box::new(signed.into_signed())), true));
                 }
                 _ => {}
             }
@@ -376,7 +376,7 @@ impl Keeper {
         }
         if let Notice::Admittance(signed) = &notice {
             self.admittances
-                .insert(signed.body.peer.clone(), signed.clone());
+                .insert(signed.body.peer.clone(), (**signed).clone());
         }
         self.notices.push(notice);
         Ok(())
@@ -663,7 +663,7 @@ impl Keeper {
     /// Admittances that lead from a founder to a node, each resting on the one before.
     async fn hear_proof(&mut self, proof: Vec<Signed<Admittance>>) -> Result<(), GateError> {
         for admittance in proof.into_iter().take(MAX_PROOF) {
-            self.take(Notice::Admittance(admittance)).await?;
+            self.take(Notice::Admittance(Box::new(admittance))).await?;
         }
         Ok(())
     }

@@ -89,7 +89,7 @@ pub enum Answer {
 #[serde(rename_all = "snake_case")]
 pub enum Notice {
     /// Somebody was let in.
-    Admittance(Signed<Admittance>),
+    Admittance(Box<Signed<Admittance>>),
     /// A founder took something back.
     Revocation(Signed<Revocation>),
 }
