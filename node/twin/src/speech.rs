@@ -76,9 +76,8 @@ fn last_end(text: &str) -> Option<usize> {
     let mut end = None;
     let mut before = ' ';
     for (at, c) in text.char_indices() {
-        if c == '\n' || c.is_whitespace() && ".!?…:;".contains(before) {
-            end = Some(at + c.len_utf8());
-        } else if "。！？".contains(c) {
+        let spaced = c.is_whitespace() && ".!?…:;".contains(before);
+        if c == '\n' || spaced || "。！？".contains(c) {
             end = Some(at + c.len_utf8());
         }
         before = c;

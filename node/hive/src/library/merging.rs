@@ -118,7 +118,7 @@ impl Library {
         let job = Box::new(Job { office, picked });
         self.beside(async move {
             let made = job.run(dag, identity, content, evaluate).await;
-            Done::Merge(job, made)
+            Done::Merge(job, Box::new(made))
         });
         Ok(())
     }

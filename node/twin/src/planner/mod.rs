@@ -503,9 +503,9 @@ fn rank<'a>(
 /// Whether a verb is all that a goal which names a thing shares with a tool.
 fn only_a_verb(query: &BTreeSet<String>, own: &BTreeSet<String>) -> bool {
     let verbs: BTreeSet<String> = terms(VERBS).into_iter().collect();
-    let shared = query.intersection(own);
+    let mut shared = query.intersection(own);
     let named = |term: &&String| !verbs.contains(*term) && !coverage::is_light(term);
-    shared.filter(named).next().is_none() && query.iter().any(|term| named(&term))
+    !shared.any(|term| named(&term)) && query.iter().any(|term| named(&term))
 }
 
 /// Whether a tool takes a text of any kind.

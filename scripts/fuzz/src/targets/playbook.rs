@@ -41,6 +41,7 @@ fn a_delta() -> Delta {
             path: vec!["context_engineering".into(), "max_context_tokens".into()],
             value: Some(json!(2048)),
         }],
+        revert: Vec::new(),
     }
 }
 
