@@ -4,11 +4,15 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use pagi_bootstrap::BootstrapList;
+use pagi_messages::Did;
 use pagi_policy::{Egress, EthicsConfig, HarmCategory};
 use pagi_twin::inference::{ChatModel, Engine, ModelConfig};
 use serde::Deserialize;
 
-use crate::cli::{CliError, RunArgs};
+use crate::{
+    cli::{CliError, RunArgs},
+    passphrase::Source,
+};
 
 /// Where the file is, below the data directory.
 pub const FILE: &str = "config.toml";
@@ -22,6 +26,7 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # bootstrap = []                                   # nodes to dial first, each ends in /p2p/PEERID
 # mdns = true                                      # look for nodes on the local network
 # control = "127.0.0.1:8006"                       # the control API
+# founders = []                                    # DIDs of nodes whose orders to stop are obeyed
 
 [inference]
 # url = ""                                         # an OpenAI-compatible server; PAGI_LLM_URL
@@ -47,6 +52,11 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # max_parallel = 2                                 # at most so many at a time
 # tools = ["calculator", "did_verify_artifact", "hive_pull", "list_known_twins", "vc_verify"] # what they may use
 
+[mailbox]
+# offer = false                                    # keep letters for twins of others that are away
+# collect = true                                   # have letters kept while this node is away
+# keepers = []                                     # DIDs of the nodes to keep them; any that offers it
+
 [egress]
 # private_networks = true                          # http tools may reach private addresses
 "#;
@@ -67,8 +77,35 @@ pub struct Config {
     pub ethics: EthicsSection,
     /// Tasks of other nodes.
     pub work: WorkSection,
+    /// Letters kept for others, and by others.
+    pub mailbox: MailboxSection,
     /// Where http tools may go.
     pub egress: Egress,
+    /// Where the passphrase of the keys comes from; not in the file.
+    #[serde(skip)]
+    pub passphrase: Source,
+}
+
+/// `[mailbox]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MailboxSection {
+    /// Keep letters for twins of others.
+    pub offer: bool,
+    /// Have letters kept for the twins here.
+    pub collect: bool,
+    /// The nodes to keep them; any that offers it where there are none.
+    pub keepers: Vec<String>,
+}
+
+impl Default for MailboxSection {
+    fn default() -> Self {
+        Self {
+            offer: false,
+            collect: true,
+            keepers: Vec::new(),
+        }
+    }
 }
 
 /// `[node]`.
@@ -87,6 +124,8 @@ pub struct NodeSection {
     pub control: String,
     /// Also bind the prototype's ports.
     pub compat_ports: bool,
+    /// DIDs of nodes whose orders to stop are obeyed.
+    pub founders: Vec<String>,
 }
 
 impl Default for NodeSection {
@@ -101,6 +140,7 @@ impl Default for NodeSection {
             mdns: true,
             control: "127.0.0.1:8006".to_owned(),
             compat_ports: false,
+            founders: Vec::new(),
         }
     }
 }
@@ -332,6 +372,8 @@ impl Config {
         }
         self.node.compat_ports |= args.compat_ports;
         self.work.accept |= args.accept_work;
+        self.mailbox.offer |= args.keep_mail;
+        self.passphrase = args.passphrase.source();
         if !pagi_messages::wire::is_swarm_name(&self.node.swarm) {
             return Err(CliError::usage(
                 format!("`{}` cannot be a swarm's name", self.node.swarm),
@@ -343,6 +385,22 @@ impl Config {
         })?;
         self.node.bootstrap = list.as_slice().iter().map(ToString::to_string).collect();
         Ok(())
+    }
+
+    /// The founders of the swarm, as far as this node was told.
+    ///
+    /// # Errors
+    /// [`CliError`] for what is no DID.
+    pub fn founders(&self) -> Result<Vec<Did>, CliError> {
+        dids(&self.node.founders, "node.founders")
+    }
+
+    /// The nodes to keep letters.
+    ///
+    /// # Errors
+    /// [`CliError`] for what is no DID.
+    pub fn keepers(&self) -> Result<Vec<Did>, CliError> {
+        dids(&self.mailbox.keepers, "mailbox.keepers")
     }
 
     /// The engine goals go to.
@@ -382,6 +440,16 @@ impl Config {
             alignment_check: true,
         })
     }
+}
+
+fn dids(list: &[String], setting: &str) -> Result<Vec<Did>, CliError> {
+    let read = list.iter().map(|text| text.parse::<Did>());
+    read.collect::<Result<_, _>>().map_err(|error| {
+        CliError::usage(
+            format!("{setting}: {error}"),
+            "give DIDs of nodes (did:key:z6Mk…), as `pagi status` shows them",
+        )
+    })
 }
 
 #[cfg(test)]

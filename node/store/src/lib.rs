@@ -17,6 +17,7 @@
 
 mod apply;
 pub mod batch;
+mod documents;
 pub mod error;
 mod file;
 pub mod messages;

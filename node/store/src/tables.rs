@@ -55,6 +55,8 @@ pub(crate) const ARTIFACTS: ByName = Table::new("artifacts");
 pub(crate) const ARTIFACT_BLOCKS: ByName = Table::new("artifact_blocks");
 pub(crate) const REVISIONS: ByName = Table::new("revisions");
 pub(crate) const SETTINGS: ByName = Table::new("settings");
+/// Documents by name.
+pub(crate) const DOCUMENTS: ByName = Table::new("documents");
 /// Single values of the node's own.
 pub(crate) const NODE: ByName = Table::new("node");
 /// Key in [`NODE`]: the CIDs of the playbook heads.
@@ -166,7 +168,7 @@ pub(crate) fn create_missing(db: &Database) -> Result<(), StoreError> {
 }
 
 /// How many tables there are beside that of the schema's version.
-const TABLES: usize = 18;
+const TABLES: usize = 19;
 
 fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
     for table in [
@@ -182,6 +184,7 @@ fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
         OUTBOX,
         ASKED_TASKS,
         WORKED_TASKS,
+        DOCUMENTS,
     ] {
         create(txn, table)?;
     }

@@ -68,6 +68,7 @@ impl Mind {
         progress: Option<ProgressSink>,
     ) -> Result<Interaction, TwinError> {
         let twin = self.require(twin_id)?;
+        self.going(&twin)?;
         check_goal(&request.goal)?;
         let playbook = self.inner.collective.playbook();
         let mut trace = Trace::start(self, twin, request.goal, guest, &playbook, progress).await?;
@@ -296,10 +297,16 @@ impl Mind {
             parameters: &parameters,
             leaves_node,
         };
+        // An order to stop holds for what is under way as well.
+        let stop = self.stopped(Some(&trace.twin.did));
         let result = match self.gate(playbook)?.judge(subject) {
             Verdict::Refused(refusal) => Err(CallFailure {
                 kind: "refused".into(),
                 message: refusal.explanation,
+            }),
+            Verdict::Allowed if stop.is_some() => Err(CallFailure {
+                kind: "denied".into(),
+                message: stop.unwrap_or_default(),
             }),
             Verdict::Allowed if !trace.may_call(tool) => Err(CallFailure {
                 kind: "denied".into(),

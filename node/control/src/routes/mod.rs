@@ -10,6 +10,7 @@ mod node;
 mod route;
 mod tasks;
 mod tools;
+mod trust;
 mod twins;
 
 use std::{convert::Infallible, sync::Arc};
@@ -87,6 +88,7 @@ pub(crate) fn table() -> Vec<Route> {
         goals::routes(),
         tools::routes(),
         messages::routes(),
+        trust::routes(),
         hive::routes(),
         tasks::routes(),
         node::routes(),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{CliError, Context};
+use super::{CliError, Context, key::PassphraseArg};
 
 /// `pagi run`. What is not given comes from the configuration.
 #[derive(Clone, Debug, Default, Args)]
@@ -28,6 +28,11 @@ pub struct RunArgs {
     /// Serve the control API on the unix socket alone
     #[arg(long, conflicts_with = "compat_ports")]
     pub no_control_tcp: bool,
+    /// Keep letters for twins of other nodes that are away
+    #[arg(long)]
+    pub keep_mail: bool,
+    #[command(flatten)]
+    pub passphrase: PassphraseArg,
     /// The control address; it comes from the global `--control`.
     #[arg(skip)]
     pub control: Option<String>,

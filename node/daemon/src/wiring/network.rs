@@ -19,7 +19,7 @@ use pagi_twin::{
 use pagi_work::Work;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
-use super::{blocks, messages, work::answer};
+use super::{blocks, mailroom::Keeper, messages, notices::Board, pickup::Collector, work::answer};
 
 /// Time to fetch one block.
 const FETCH_TIME: Duration = Duration::from_secs(20);
@@ -130,11 +130,19 @@ fn heard(work: &Work, peer_id: &str) {
     }
 }
 
+/// Those whom requests of other nodes are for, beside the hive.
+pub struct Desk {
+    pub mind: Mind,
+    pub board: Arc<Board>,
+    pub keeper: Arc<Keeper>,
+    pub collector: Arc<Collector>,
+}
+
 /// Carries gossip and peer events to the hive, and private requests to those they are for, until the network stops.
 pub fn pump(
     inbound: Inbound,
     hive: Hive,
-    mind: Mind,
+    desk: Arc<Desk>,
     work: Work,
     network: Arc<Network>,
 ) -> Vec<JoinHandle<()>> {
@@ -147,9 +155,13 @@ pub fn pump(
     let asked = network.clone();
     let talk = tokio::spawn({
         let hive = hive.clone();
-        let (network, work) = (network.clone(), work.clone());
+        let (network, desk, work) = (network.clone(), desk.clone(), work.clone());
         async move {
             while let Some(message) = gossip.recv().await {
+                if message.topic == desk.board.topic {
+                    desk.board.gossip(message).await;
+                    continue;
+                }
                 if message.topic == network.topics.work {
                     offered(&work, message);
                     continue;
@@ -183,11 +195,15 @@ pub fn pump(
         }
     });
     let brought = work.clone();
+    let greeted = desk.clone();
     let come_and_go = tokio::spawn(async move {
         while let Some(event) = peers.recv().await {
             match event {
                 PeerEvent::Connected { peer_id, .. } => {
                     tracing::info!(peer_id, "peer connected");
+                    greeted.collector.wake.notify_one();
+                    let board = greeted.board.clone();
+                    tokio::spawn(async move { board.ask(&peer_id).await });
                 }
                 PeerEvent::Subscribed { topic, .. } if topic == network.topics.coordination => {
                     hive.peer_listens();
@@ -209,11 +225,17 @@ pub fn pump(
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
             };
-            let (asked, mind, brought) = (asked.clone(), mind.clone(), brought.clone());
+            let (asked, desk, brought) = (asked.clone(), desk.clone(), brought.clone());
             tokio::spawn(async move {
                 let mut left = blocks::answer(&asked.swarm, request).await;
                 if let Some(request) = left {
-                    left = messages::answer(&mind, request).await;
+                    left = messages::answer(&desk.mind, &desk.keeper, request).await;
+                }
+                if let Some(request) = left {
+                    left = desk.keeper.answer(request).await;
+                }
+                if let Some(request) = left {
+                    left = desk.board.answer(request);
                 }
                 if let Some(request) = left {
                     left = answer(&brought, request).await;

@@ -14,6 +14,7 @@ mod http;
 mod model_server;
 mod node;
 mod program;
+mod secrets;
 mod tool_server;
 mod wait;
 
@@ -27,7 +28,9 @@ mod plugins;
 mod prototype;
 mod refusals;
 mod routes;
+mod sleeping;
 mod swarm;
+mod trust;
 mod work;
 
 /// Every file beside this one is part of the binary: a forgotten `mod` would silently drop tests.

@@ -9,6 +9,7 @@
 
 mod goals;
 mod guests;
+mod hostile;
 mod messages;
 mod rig;
 mod twins;
