@@ -54,7 +54,8 @@ pub async fn none_shown(home: &Home, node: &Node) {
     let twin_id = twins[0]["twin_id"].as_str().unwrap_or("none").to_owned();
     let did = twins[0]["did"].as_str().unwrap_or("none").to_owned();
     for (path, item) in document["paths"].as_object().unwrap() {
-        if item.get("get").is_none() || path == "/events" || path.contains("{cid}") {
+        let other = path.replace("{twin_id}", "").contains('{');
+        if item.get("get").is_none() || path == "/events" || other {
             continue;
         }
         let query = match path.as_str() {
