@@ -12,6 +12,7 @@ pub mod messages;
 mod node;
 pub mod swarm;
 pub mod tools;
+pub mod trust;
 pub mod twins;
 pub mod work;
 

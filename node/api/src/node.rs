@@ -70,7 +70,7 @@ pub type EventStream = BoxStream<'static, Result<LoggedEvent, ApiError>>;
 /// Every call fails with the [`ApiError`] its route turns into a problem document; a write is
 /// acknowledged (returns `Ok`) only when it is durable.
 #[async_trait]
-pub trait Node: Send + Sync + 'static {
+pub trait Node: crate::trust::Trust + 'static {
     /// The node at a glance.
     async fn info(&self) -> Result<NodeInfo, ApiError>;
     /// The node's own DID document.

@@ -26,6 +26,12 @@ pub struct NodeInfo {
     pub peers: usize,
     /// `planner`, or the model's name and URL.
     pub inference: String,
+    /// How the private keys are kept: `plain files` or `encrypted`.
+    #[serde(default)]
+    pub keys: String,
+    /// Why the node does nothing now; absent while it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// A connected peer.

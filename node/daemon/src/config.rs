@@ -5,11 +5,15 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use pagi_bootstrap::BootstrapList;
 use pagi_hive::Review;
+use pagi_messages::Did;
 use pagi_policy::{Egress, EthicsConfig, HarmCategory};
 use pagi_twin::inference::{ChatModel, Engine, ModelConfig};
 use serde::Deserialize;
 
-use crate::cli::{CliError, RunArgs};
+use crate::{
+    cli::{CliError, RunArgs},
+    passphrase::Source,
+};
 
 /// Where the file is, below the data directory.
 pub const FILE: &str = "config.toml";
@@ -23,6 +27,7 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # bootstrap = []                                   # nodes to dial first, each ends in /p2p/PEERID
 # mdns = true                                      # look for nodes on the local network
 # control = "127.0.0.1:8006"                       # the control API
+# founders = []                                    # DIDs of nodes whose orders to stop are obeyed
 
 [network]
 # relay = "auto"                                   # use relays where nobody can reach this node: "on", "off"
@@ -63,6 +68,10 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 [hive]
 # review = "auto"                                  # "manual": a person approves what is merged (pagi artifact approve)
 # suite = "base"                                   # tasks a change must pass: a starter suite or a JSON Lines file
+[mailbox]
+# offer = false                                    # keep letters for twins of others that are away
+# collect = true                                   # have letters kept while this node is away
+# keepers = []                                     # DIDs of the nodes to keep them; any that offers it
 
 [egress]
 # private_networks = true                          # http tools may reach private addresses
@@ -88,8 +97,35 @@ pub struct Config {
     pub work: WorkSection,
     /// What the playbook takes in.
     pub hive: HiveSection,
+    /// Letters kept for others, and by others.
+    pub mailbox: MailboxSection,
     /// Where http tools may go.
     pub egress: Egress,
+    /// Where the passphrase of the keys comes from; not in the file.
+    #[serde(skip)]
+    pub passphrase: Source,
+}
+
+/// `[mailbox]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MailboxSection {
+    /// Keep letters for twins of others.
+    pub offer: bool,
+    /// Have letters kept for the twins here.
+    pub collect: bool,
+    /// The nodes to keep them; any that offers it where there are none.
+    pub keepers: Vec<String>,
+}
+
+impl Default for MailboxSection {
+    fn default() -> Self {
+        Self {
+            offer: false,
+            collect: true,
+            keepers: Vec::new(),
+        }
+    }
 }
 
 /// `[hive]`.
@@ -130,6 +166,8 @@ pub struct NodeSection {
     /// The command line named the swarm: then no swarm that was joined counts.
     #[serde(skip)]
     pub swarm_named: bool,
+    /// DIDs of nodes whose orders to stop are obeyed.
+    pub founders: Vec<String>,
 }
 
 impl Default for NodeSection {
@@ -145,6 +183,7 @@ impl Default for NodeSection {
             control: "127.0.0.1:8006".to_owned(),
             compat_ports: false,
             swarm_named: false,
+            founders: Vec::new(),
         }
     }
 }
@@ -464,6 +503,8 @@ impl Config {
         }
         self.node.compat_ports |= args.compat_ports;
         self.work.accept |= args.accept_work;
+        self.mailbox.offer |= args.keep_mail;
+        self.passphrase = args.passphrase.source();
         if !pagi_messages::wire::is_swarm_name(&self.node.swarm) {
             return Err(CliError::usage(
                 format!("`{}` cannot be a swarm's name", self.node.swarm),
@@ -475,6 +516,22 @@ impl Config {
         })?;
         self.node.bootstrap = list.as_slice().iter().map(ToString::to_string).collect();
         Ok(())
+    }
+
+    /// The founders of the swarm, as far as this node was told.
+    ///
+    /// # Errors
+    /// [`CliError`] for what is no DID.
+    pub fn founders(&self) -> Result<Vec<Did>, CliError> {
+        dids(&self.node.founders, "node.founders")
+    }
+
+    /// The nodes to keep letters.
+    ///
+    /// # Errors
+    /// [`CliError`] for what is no DID.
+    pub fn keepers(&self) -> Result<Vec<Did>, CliError> {
+        dids(&self.mailbox.keepers, "mailbox.keepers")
     }
 
     /// The engine goals go to.
@@ -514,6 +571,16 @@ impl Config {
             alignment_check: true,
         })
     }
+}
+
+fn dids(list: &[String], setting: &str) -> Result<Vec<Did>, CliError> {
+    let read = list.iter().map(|text| text.parse::<Did>());
+    read.collect::<Result<_, _>>().map_err(|error| {
+        CliError::usage(
+            format!("{setting}: {error}"),
+            "give DIDs of nodes (did:key:z6Mk…), as `pagi status` shows them",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod config;
 mod demo;
+mod passphrase;
 mod render;
 mod run;
 mod swarms;

@@ -199,6 +199,10 @@ fn greeting(ready: &Ready, info: &NodeInfo, up: bool) -> String {
     }
     line("socket", &ready.socket);
     line("inference", &info.inference);
+    line("keys", &keys_line(&info.keys));
+    if let Some(why) = &info.stopped {
+        line("STOPPED", why);
+    }
     if let Some(twin_id) = &ready.twin_id {
         line("twin", twin_id);
     }
@@ -223,6 +227,14 @@ fn greeting(ready: &Ready, info: &NodeInfo, up: bool) -> String {
     }
     text.push_str("Ctrl-C stops the node.");
     text
+}
+
+/// How the keys are kept, and how to keep them better.
+fn keys_line(kept: &str) -> String {
+    if kept == "encrypted" {
+        return kept.to_owned();
+    }
+    format!("{kept}, mode 0600 (`pagi key encrypt` puts them under a passphrase)")
 }
 
 async fn stop_signal() -> &'static str {

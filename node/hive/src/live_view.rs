@@ -30,7 +30,8 @@ pub struct SeenTwin {
 #[derive(Clone, Debug, Default)]
 pub struct LiveView {
     nodes: BTreeMap<Did, u64>,
-    twins: BTreeMap<String, SeenTwin>,
+    /// By twin id and the node that announced it.
+    twins: BTreeMap<(String, Did), SeenTwin>,
 }
 
 impl LiveView {
@@ -42,15 +43,13 @@ impl LiveView {
         self.nodes.insert(node.clone(), now_ms).is_none()
     }
 
-    /// `node` announced a twin at `now_ms`. A twin belongs to the node that announced it first, for
-    /// as long as that node is heard: another node cannot take its id over.
+    /// `node` announced a twin at `now_ms`; returns whether that is news. Two nodes that announce the
+    /// same twin stand side by side: which of them has it, its key tells, and neither can hide the
+    /// other.
     pub fn twin_seen(&mut self, node: &Did, presence: TwinPresence, now_ms: u64) -> bool {
-        let taken = self
-            .twins
-            .get(&presence.twin_id)
-            .is_some_and(|seen| seen.node != *node && self.nodes.contains_key(&seen.node));
-        let full = !self.twins.contains_key(&presence.twin_id) && self.twins.len() >= MAX_ENTRIES;
-        if taken || full || presence.twin_id.len() > 64 {
+        let key = (presence.twin_id.clone(), node.clone());
+        let full = !self.twins.contains_key(&key) && self.twins.len() >= MAX_ENTRIES;
+        if full || presence.twin_id.len() > 64 {
             return false;
         }
         let twin = SeenTwin {
@@ -58,9 +57,7 @@ impl LiveView {
             node: node.clone(),
             heard_ms: now_ms,
         };
-        self.twins
-            .insert(twin.presence.twin_id.clone(), twin)
-            .is_none()
+        self.twins.insert(key, twin).is_none()
     }
 
     /// A node is known to be gone. Returns whether it was in view.
@@ -142,15 +139,20 @@ mod tests {
     }
 
     #[test]
-    fn a_living_nodes_twin_cannot_be_taken_over() {
+    fn nobody_hides_a_twin_by_announcing_it_first() {
         let mut view = LiveView::default();
         view.node_seen(&did(1), 0);
         view.node_seen(&did(2), 0);
         assert!(view.twin_seen(&did(1), twin("a", 11), 0));
-        assert!(!view.twin_seen(&did(2), twin("a", 12), 1));
-        assert_eq!(view.twins()[0].node, did(1));
+        assert!(view.twin_seen(&did(2), twin("a", 11), 1));
+        assert!(!view.twin_seen(&did(2), twin("a", 11), 2));
+        let mut nodes: Vec<Did> = view.twins().into_iter().map(|twin| twin.node).collect();
+        nodes.sort();
+        let mut both = vec![did(1), did(2)];
+        both.sort();
+        assert_eq!(nodes, both);
         view.node_gone(&did(1));
-        assert!(view.twin_seen(&did(2), twin("a", 12), 2));
+        assert_eq!(view.twins()[0].node, did(2));
     }
 
     #[test]

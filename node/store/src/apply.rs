@@ -6,6 +6,7 @@ use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use crate::{
     batch::{BatchOutcome, Prepared, PreparedOp, StoredArtifact},
+    documents,
     error::StoreError,
     messages,
     model::StoreLimits,
@@ -81,6 +82,7 @@ fn apply_op(
         PreparedOp::OutgoingDone(key) => {
             txn.open_table(OUTBOX.definition())?.remove(key.as_str())?;
         }
+        PreparedOp::DocumentGone(name) => documents::remove(txn, name)?,
         PreparedOp::Memory { entry, bytes } => {
             let twin_id = entry.twin_id.as_str();
             let mut table = txn.open_table(MEMORY.definition())?;

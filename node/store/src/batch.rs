@@ -13,8 +13,8 @@ use crate::{
         ArtifactRecord, AuditRecord, EmotionRecord, MemoryEntry, Role, ToolRecord, TwinRecord,
     },
     tables::{
-        ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, ByName, EMOTION, EVENTS, GRANTS, HEADS, JOURNAL, MEMORY,
-        NODE, OUTBOX, PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
+        ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, ByName, DOCUMENTS, EMOTION, EVENTS, GRANTS, HEADS,
+        JOURNAL, MEMORY, NODE, OUTBOX, PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
     },
     tasks,
 };
@@ -99,6 +99,11 @@ enum Op {
         unnamed: String,
         swarm: String,
     },
+    Document {
+        name: String,
+        value: Value,
+    },
+    DocumentGone(String),
 }
 
 impl Batch {
@@ -302,6 +307,19 @@ impl Batch {
         self.with(Op::EnterSwarm { unnamed, swarm })
     }
 
+    /// Puts a document under its name, replacing what was there.
+    pub fn document(self, name: impl Into<String>, value: Value) -> Self {
+        self.with(Op::Document {
+            name: name.into(),
+            value,
+        })
+    }
+
+    /// Takes a document away, if it is there.
+    pub fn document_gone(self, name: impl Into<String>) -> Self {
+        self.with(Op::DocumentGone(name.into()))
+    }
+
     /// Encodes the records, so that the writer need not and a bad one fails here.
     pub(crate) fn prepare(self) -> Result<Prepared, StoreError> {
         let ops = self
@@ -361,6 +379,7 @@ pub(crate) enum PreparedOp {
         bytes: Vec<u8>,
     },
     OutgoingDone(String),
+    DocumentGone(String),
     Event {
         event: Box<Event>,
         bytes: Vec<u8>,
@@ -405,6 +424,7 @@ impl PreparedOp {
             | Self::Revoke(_)
             | Self::ReadMessages { .. }
             | Self::OutgoingDone(_)
+            | Self::DocumentGone(_)
             | Self::ArtifactStatus { .. }
             | Self::EnterSwarm { .. } => 0,
         }
@@ -490,6 +510,8 @@ impl Op {
                 bytes: OUTBOX.json(&message)?,
             }),
             Self::OutgoingDone(key) => Ok(PreparedOp::OutgoingDone(key)),
+            Self::Document { name, value } => put(DOCUMENTS, name, &value),
+            Self::DocumentGone(name) => Ok(PreparedOp::DocumentGone(name)),
             Self::Event(event) => {
                 let bytes = EVENTS.json(&event)?;
                 Ok(PreparedOp::Event {

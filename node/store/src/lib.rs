@@ -18,6 +18,7 @@
 
 mod apply;
 pub mod batch;
+mod documents;
 pub mod error;
 mod file;
 pub mod messages;

@@ -59,6 +59,8 @@ pub(crate) const JOURNAL: Table<(&str, u64)> = Table::new("swarm_journal");
 /// What belongs to swarms this node is away from, by swarm, table and key.
 pub(crate) const SHELF: Table<(&str, &str, &str)> = Table::new("swarm_shelf");
 pub(crate) const SETTINGS: ByName = Table::new("settings");
+/// Documents by name.
+pub(crate) const DOCUMENTS: ByName = Table::new("documents");
 /// Single values of the node's own.
 pub(crate) const NODE: ByName = Table::new("node");
 /// Key in [`NODE`]: the CIDs of the playbook heads.
@@ -172,7 +174,7 @@ pub(crate) fn create_missing(db: &Database) -> Result<(), StoreError> {
 }
 
 /// How many tables there are beside that of the schema's version.
-const TABLES: usize = 20;
+const TABLES: usize = 21;
 
 fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
     for table in [
@@ -188,6 +190,7 @@ fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
         OUTBOX,
         ASKED_TASKS,
         WORKED_TASKS,
+        DOCUMENTS,
     ] {
         create(txn, table)?;
     }

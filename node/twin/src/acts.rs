@@ -17,7 +17,7 @@ impl Mind {
     /// # Errors
     /// [`TwinError::UnknownTwin`], [`TwinError::Act`].
     pub async fn act(&self, request: ActRequest) -> Result<ActOutcome, TwinError> {
-        self.require(&request.twin_id)?;
+        self.going(&self.require(&request.twin_id)?)?;
         let outcome = self.perform(&request).await;
         let verdict = match &outcome {
             Ok(_) => "done",

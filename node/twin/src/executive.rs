@@ -100,6 +100,7 @@ impl Mind {
         progress: Option<ProgressSink>,
     ) -> Result<Interaction, TwinError> {
         let twin = self.require(twin_id)?;
+        self.going(&twin)?;
         check_goal(&request.goal)?;
         let playbook = self.inner.collective.playbook();
         let mut trace = Trace::start(self, twin, request.goal, guest, &playbook, progress).await?;
@@ -393,7 +394,13 @@ impl Mind {
                 .await?;
             return Err(Stop::Refused(Box::new(refusal)));
         }
-        let result = if trace.may_call(tool) {
+        // An order to stop holds for what is under way as well.
+        let result = if let Some(why) = self.stopped(Some(&trace.twin.did)) {
+            Err(CallFailure {
+                kind: "denied".into(),
+                message: why,
+            })
+        } else if trace.may_call(tool) {
             self.inner
                 .tools
                 .call(&trace.twin.twin_id, tool, parameters.clone())

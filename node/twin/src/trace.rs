@@ -22,6 +22,7 @@ use crate::{
         parts::is_not_to_be_kept,
     },
     ports::Adopted,
+    private::shown,
     twins::{feel, remember},
 };
 
@@ -278,12 +279,12 @@ impl Trace {
         let event = event_now(
             EventType::ToolExecuted,
             "gateway",
-            json!({"tool": tool, "parameters": parameters, "status": verdict, "result": output,
-                   "duration_ms": since(start)}),
+            json!({"tool": tool, "parameters": shown(tool, &parameters), "status": verdict,
+                   "result": shown(tool, &output), "duration_ms": since(start)}),
         )
         .about_twin(twin_id)
         .about(tool);
-        let mut audited = json!({"parameters": parameters,
+        let mut audited = json!({"parameters": shown(tool, &parameters),
             "error": result.as_ref().err().map(|failure| &failure.message)});
         if let Some(guest) = &self.guest {
             audited["asked_by"] = json!(guest.node);

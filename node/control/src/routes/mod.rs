@@ -12,6 +12,7 @@ mod node;
 mod route;
 mod tasks;
 mod tools;
+mod trust;
 mod twins;
 
 use std::{convert::Infallible, sync::Arc};
@@ -90,6 +91,7 @@ pub(crate) fn table() -> Vec<Route> {
         tools::routes(),
         messages::routes(),
         membership::routes(),
+        trust::routes(),
         hive::routes(),
         tasks::routes(),
         content::routes(),

@@ -29,11 +29,12 @@ async fn every_documented_example_works_and_answers_as_documented() {
                 .replace("{tool_name}", "calculator")
                 .replace("{plugin_name}", "text_stats")
                 .replace("{task_id}", "1")
+                .replace("{id}", "c1")
                 .replace("{cid}", "bafy1");
-            let query = if template.ends_with("/search") {
-                "?q=x"
-            } else {
-                ""
+            let query = match template.as_str() {
+                "/reputation" => "?did=x",
+                template if template.ends_with("/search") => "?q=x",
+                _ => "",
             };
             let example = &operation["requestBody"]["content"]["application/json"]["example"];
             let body = if example.is_null() {

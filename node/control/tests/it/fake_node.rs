@@ -85,12 +85,12 @@ impl FakeNode {
         logged
     }
 
-    fn wrote(&self, what: &str) {
+    pub fn wrote(&self, what: &str) {
         self.writes.lock().unwrap().push(what.into());
     }
 }
 
-fn shape<T: DeserializeOwned>(value: Value) -> T {
+pub fn shape<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{CliError, Context};
+use super::{CliError, Context, key::PassphraseArg};
 
 /// `pagi run`. What is not given comes from the configuration.
 #[derive(Clone, Debug, Default, Args)]
@@ -46,6 +46,11 @@ pub struct RunArgs {
     /// Stand in for a meeting point: relay, and take more connections; `bootstrap` sets it.
     #[arg(skip)]
     pub meeting_point: bool,
+    /// Keep letters for twins of other nodes that are away
+    #[arg(long)]
+    pub keep_mail: bool,
+    #[command(flatten)]
+    pub passphrase: PassphraseArg,
     /// The control address; it comes from the global `--control`.
     #[arg(skip)]
     pub control: Option<String>,

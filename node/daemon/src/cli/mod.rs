@@ -15,7 +15,9 @@ mod doctor;
 mod emotion;
 mod error;
 mod events;
+mod halt;
 mod ipfs;
+mod key;
 mod launch;
 mod memory;
 mod mo;
@@ -154,6 +156,13 @@ enum Command {
     /// Credentials: what a twin vouches for
     #[command(subcommand)]
     Cred(cred::CredCommand),
+    /// The private keys of the node and its twins
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Stop the swarm or a twin, as a founder or the Master Orchestrator
+    Stop(halt::StopArgs),
+    /// Let the swarm or a twin go on, or this node in spite of an order
+    Resume(halt::ResumeArgs),
     /// The Master Orchestrator
     #[command(subcommand)]
     Mo(mo::MoCommand),
@@ -229,6 +238,9 @@ async fn dispatch(command: Command, ctx: &Context) -> anyhow::Result<()> {
         Command::Artifact(command) => artifact::artifact(command, ctx).await,
         Command::Msg(command) => msg::msg(command, ctx).await,
         Command::Cred(command) => cred::cred(command, ctx).await,
+        Command::Key(command) => key::key(command, ctx).await,
+        Command::Stop(args) => halt::stop(args, ctx).await,
+        Command::Resume(args) => halt::resume(args, ctx).await,
         Command::Mo(command) => mo::mo(command, ctx).await,
         Command::Ipfs(command) => ipfs::ipfs(command, ctx).await,
         Command::Events(args) => events::events(args, ctx).await,

@@ -1,4 +1,9 @@
-//! The node as its control API sees it.
+//! The node as its control API sees it; its concerns beyond a line or two are in files of their own.
+
+mod glance;
+mod library;
+mod tools;
+mod trust;
 
 use std::{sync::Arc, time::Instant};
 
@@ -8,34 +13,27 @@ use pagi_api::{
     ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, PublishedEvent, goal::*,
     membership::*, messages::*, swarm::*, tools::*, twins::*, work::*,
 };
-use pagi_hive::{Hive, HiveError};
-use pagi_messages::{
-    Capabilities, Did, Event, EventType, SigningIdentity, TwinPresence,
-    content::{DAG_CBOR, from_dag_cbor, to_dag_cbor},
-    event::{from_unix_ms, rfc3339},
-};
+use pagi_hive::Hive;
+use pagi_messages::{Capabilities, Did, Event, EventType, SigningIdentity, TwinPresence};
 use pagi_playbook::Genesis;
-use pagi_store::{AuditRecord, Store};
-use pagi_swarm::{Swarm, SwarmError};
-use pagi_twin::{InferError, Mind, event_now, inference::Engine, now_ms, now_text, ports::Tools};
+use pagi_store::Store;
+use pagi_swarm::Swarm;
+use pagi_twin::{InferError, Mind, event_now, now_ms, ports::Tools};
 use serde_json::{Value, json};
 
 use super::{
-    blocks,
-    changes::compare,
     curate,
     gate::{Gate, targets},
-    gateway::{Gateway, api_error},
+    gateway::Gateway,
+    mailroom::Keeper,
+    notices::Board,
     reach,
     views::{
-        Ipld, artifact_view, filter, hive_error, internal, ipld_json, logged, parse_cid,
-        receive_error, shared_task, store_error, summary, swarm_error, twin_error,
+        artifact_view, filter, hive_error, internal, logged, parse_cid, receive_error, shared_task,
+        store_error, twin_error,
     },
     work::{Market, keeps_secrets},
 };
-
-/// Time to fetch a document for a user.
-const FETCH_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The node behind the control API.
 pub struct PagiNode {
@@ -50,6 +48,8 @@ pub struct PagiNode {
     market: Market,
     gate: Gate,
     relays: bool,
+    board: Arc<Board>,
+    keeper: Arc<Keeper>,
     started: Instant,
 }
 
@@ -70,6 +70,8 @@ impl PagiNode {
         market: Market,
         gate: Gate,
         relays: bool,
+        board: Arc<Board>,
+        keeper: Arc<Keeper>,
         started: Instant,
     ) -> Self {
         Self {
@@ -84,6 +86,8 @@ impl PagiNode {
             market,
             gate,
             relays,
+            board,
+            keeper,
             started,
         }
     }
@@ -114,44 +118,12 @@ impl PagiNode {
         self.market.refresh();
         Ok(())
     }
-
-    fn engine_text(&self) -> String {
-        match self.mind.engine() {
-            Engine::Planner => "planner".to_owned(),
-            Engine::Model(model) => format!("{} at {}", model.name(), model.base()),
-        }
-    }
-
-    async fn log_audit(&self, actor: &str, action: &str, verdict: &str, detail: Value) {
-        let audit = AuditRecord::new(now_text(), actor, action, verdict).with_detail(detail);
-        if let Err(error) = self.store.append_audit(audit).await {
-            tracing::error!(%error, action, "an act could not be audited");
-        }
-    }
 }
 
 #[async_trait]
 impl Node for PagiNode {
     async fn info(&self) -> Result<NodeInfo, ApiError> {
-        Ok(NodeInfo {
-            peer_id: self.swarm.peer_id().to_owned(),
-            did: self.identity.did().to_string(),
-            swarm: self.swarm_name.clone(),
-            listen: self.swarm.listen_addrs().await.map_err(swarm_error)?,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_s: self.started.elapsed().as_secs(),
-            twins: self.store.list_twins().map_err(store_error)?.len(),
-            tools: self.gateway.host().list().len(),
-            peers: self
-                .swarm
-                .peers()
-                .await
-                .map_err(swarm_error)?
-                .iter()
-                .filter(|peer| peer.admitted)
-                .count(),
-            inference: self.engine_text(),
-        })
+        self.glance().await
     }
 
     async fn did_document(&self) -> Result<Value, ApiError> {
@@ -159,71 +131,7 @@ impl Node for PagiNode {
     }
 
     async fn metrics(&self) -> Result<String, ApiError> {
-        let snapshot = self.hive.playbook();
-        let mut text = String::new();
-        let mut put = |name: &str, kind: &str, help: &str, value: f64| {
-            text.push_str(&format!(
-                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
-            ));
-        };
-        put(
-            "pagi_uptime_seconds",
-            "gauge",
-            "Time since start.",
-            self.started.elapsed().as_secs_f64(),
-        );
-        put(
-            "pagi_twins",
-            "gauge",
-            "Twins on this node.",
-            self.store.list_twins().map_err(store_error)?.len() as f64,
-        );
-        put(
-            "pagi_tools",
-            "gauge",
-            "Tools registered.",
-            self.gateway.host().list().len() as f64,
-        );
-        put(
-            "pagi_nodes_known",
-            "gauge",
-            "Other nodes heard lately.",
-            self.hive.nodes().len() as f64,
-        );
-        put(
-            "pagi_twins_known",
-            "gauge",
-            "Twins of other nodes heard lately.",
-            self.hive.known_twins().len() as f64,
-        );
-        put(
-            "pagi_event_log_last_seq",
-            "counter",
-            "Sequence number of the newest event.",
-            self.store.last_event_seq().map_err(store_error)? as f64,
-        );
-        put(
-            "pagi_playbook_revisions",
-            "gauge",
-            "Playbook revisions held.",
-            snapshot.revisions as f64,
-        );
-        put(
-            "pagi_playbook_heads",
-            "gauge",
-            "Playbook heads; more than 1 is a fork to be joined.",
-            snapshot.heads.len() as f64,
-        );
-        let term = self.hive.office().map_or(0, |office| office.term);
-        put(
-            "pagi_mo_term",
-            "gauge",
-            "Term of the MO in office; 0 without one.",
-            term as f64,
-        );
-        let members = self.gate.membership().await?.members.len();
-        text.push_str(&reach::metrics(&self.swarm, members).await?);
-        Ok(text)
+        self.counters().await
     }
 
     async fn create_twin(&self, request: CreateTwin) -> Result<Twin, ApiError> {
@@ -342,61 +250,7 @@ impl Node for PagiNode {
     }
 
     async fn execute_tool(&self, name: &str, request: ExecuteTool) -> Result<ToolResult, ApiError> {
-        if let Some(twin_id) = &request.twin_id {
-            self.mind.twin(twin_id).map_err(twin_error)?;
-        }
-        let start = Instant::now();
-        // The twin whose key signs may be named in the parameters alone, as the prototype did.
-        let twin_id = request.twin_id.as_deref();
-        self.mind
-            .judge_call(twin_id, name, &request.parameters)
-            .await
-            .map_err(twin_error)?;
-        let result = self
-            .gateway
-            .execute(name, twin_id, request.parameters.clone())
-            .await;
-        let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (verdict, action) = match &result {
-            Ok(_) => ("ok", "tool_call"),
-            Err(pagi_plugin_host::ToolError::Denied { .. }) => ("refused", "tool_denied"),
-            Err(_) => ("failed", "tool_call"),
-        };
-        // A call of a tool that does not exist, or with parameters that do not fit, changes nothing
-        // and is no call.
-        let ran = !matches!(
-            &result,
-            Err(pagi_plugin_host::ToolError::Unknown { .. }
-                | pagi_plugin_host::ToolError::InvalidParameters { .. })
-        );
-        if ran {
-            let error = result.as_ref().err().map(ToString::to_string);
-            let mut event = event_now(
-                EventType::ToolExecuted,
-                "gateway",
-                json!({"tool": name, "parameters": request.parameters, "status": verdict,
-                       "result": result.as_ref().ok(), "error": error,
-                       "duration_ms": duration_ms}),
-            )
-            .about(name);
-            event.twin_id = request.twin_id.clone();
-            let audit = AuditRecord::new(
-                now_text(),
-                request.twin_id.as_deref().unwrap_or("user"),
-                action,
-                verdict,
-            )
-            .about(name)
-            .with_detail(json!({"parameters": request.parameters, "error": error}));
-            let batch = pagi_store::Batch::new().event(event).audit(audit);
-            self.store.write(batch).await.map_err(store_error)?;
-        }
-        Ok(ToolResult {
-            tool: name.to_owned(),
-            status: "ok".into(),
-            result: result.map_err(api_error)?,
-            duration_ms,
-        })
+        self.call(name, request).await
     }
 
     async fn plugins(&self) -> Result<Vec<Plugin>, ApiError> {
@@ -530,45 +384,7 @@ impl Node for PagiNode {
     }
 
     async fn swarm(&self) -> Result<SwarmView, ApiError> {
-        let mut nodes: Vec<String> = self
-            .hive
-            .nodes()
-            .into_iter()
-            .map(|did| did.to_string())
-            .collect();
-        nodes.push(self.identity.did().to_string());
-        nodes.sort();
-        let mut twins = Vec::new();
-        for twin in self.mind.twins().map_err(twin_error)? {
-            let tools = self.gateway.catalog(&twin.twin_id).await;
-            twins.push(KnownTwin {
-                twin_id: twin.twin_id,
-                did: twin.did,
-                node: self.identity.did().to_string(),
-                last_seen: now_text(),
-                tools: tools.into_iter().map(|tool| tool.name).collect(),
-                inference: self.mind.engine().name().to_owned(),
-                local: true,
-            });
-        }
-        twins.extend(self.hive.known_twins().into_iter().map(|seen| KnownTwin {
-            twin_id: seen.presence.twin_id,
-            did: seen.presence.did.to_string(),
-            node: seen.node.to_string(),
-            last_seen: rfc3339(from_unix_ms(seen.heard_ms)),
-            tools: seen.presence.capabilities.tools,
-            inference: seen.presence.capabilities.inference,
-            local: false,
-        }));
-        Ok(SwarmView {
-            name: self.swarm_name.clone(),
-            node: self.info().await?,
-            nodes,
-            twins,
-            mo: self.hive.office().map(|office| office.mo.to_string()),
-            playbook: self.hive.playbook().head.to_string(),
-            stats: serde_json::to_value(self.swarm.stats()).map_err(internal)?,
-        })
+        self.surroundings().await
     }
 
     async fn ask_swarm(&self, request: AskSwarm) -> Result<SwarmTask, ApiError> {
@@ -592,22 +408,7 @@ impl Node for PagiNode {
     }
 
     async fn peers(&self) -> Result<Vec<Peer>, ApiError> {
-        let peers = self.swarm.peers().await.map_err(swarm_error)?;
-        Ok(peers
-            .into_iter()
-            .map(|peer| Peer {
-                did: Did::from_peer_id(&peer.peer_id)
-                    .ok()
-                    .map(|did| did.to_string()),
-                peer_id: peer.peer_id,
-                addrs: peer.addrs,
-                agent: peer.agent,
-                admitted: peer.admitted,
-                relayed: peer.relayed,
-                in_mesh: peer.in_mesh,
-                score: peer.score,
-            })
-            .collect())
+        self.connected().await
     }
 
     async fn membership(&self) -> Result<Membership, ApiError> {
@@ -666,45 +467,11 @@ impl Node for PagiNode {
     }
 
     async fn playbook_log(&self, limit: usize) -> Result<Vec<RevisionView>, ApiError> {
-        let log = self.hive.log(limit).await.map_err(hive_error)?;
-        Ok(log
-            .into_iter()
-            .map(|(cid, revision)| {
-                let body = revision.body();
-                RevisionView {
-                    cid: cid.to_string(),
-                    parents: body.parents.iter().map(ToString::to_string).collect(),
-                    author: revision.author().to_string(),
-                    term: body.term,
-                    lamport: body.lamport,
-                    merged: body
-                        .merged
-                        .iter()
-                        .map(|merged| merged.artifact.to_string())
-                        .collect(),
-                    summary: summary(body),
-                    ts: rfc3339(from_unix_ms(body.timestamp)),
-                }
-            })
-            .collect())
+        self.revisions(limit).await
     }
 
     async fn verify_playbook(&self) -> Result<PlaybookCheck, ApiError> {
-        match self.hive.verify().await {
-            Ok(checked) => Ok(PlaybookCheck {
-                valid: true,
-                revisions: checked.revisions,
-                head: self.hive.playbook().head.to_string(),
-                problem: None,
-            }),
-            Err(HiveError::History(bad)) => Ok(PlaybookCheck {
-                valid: false,
-                revisions: self.hive.playbook().revisions,
-                head: self.hive.playbook().head.to_string(),
-                problem: Some(bad.to_string()),
-            }),
-            Err(error) => Err(hive_error(error)),
-        }
+        self.replayed().await
     }
 
     async fn playbook_diff(
@@ -712,17 +479,7 @@ impl Node for PagiNode {
         from: Option<&str>,
         to: Option<&str>,
     ) -> Result<PlaybookDiff, ApiError> {
-        let from = from.map(parse_cid).transpose()?;
-        let to = match to {
-            Some(to) => parse_cid(to)?,
-            None => self.hive.playbook().head,
-        };
-        let (genesis, blocks) = (
-            self.genesis.clone(),
-            self.store.revisions().map_err(store_error)?,
-        );
-        let compared = tokio::task::spawn_blocking(move || compare(genesis, blocks, from, to));
-        compared.await.map_err(internal)?
+        self.compared(from, to).await
     }
 
     async fn artifacts(&self, limit: usize) -> Result<Vec<ArtifactView>, ApiError> {
@@ -775,57 +532,15 @@ impl Node for PagiNode {
     }
 
     async fn step_down(&self) -> Result<MoView, ApiError> {
-        if self
-            .hive
-            .office()
-            .is_none_or(|office| office.mo != *self.identity.did())
-        {
-            return Err(ApiError::Conflict("this node is not the MO".to_owned()));
-        }
-        self.hive.step_down().await.map_err(hive_error)?;
-        let mut office = self.hive.watch_office();
-        let me = self.identity.did().clone();
-        let gone = office.wait_for(|office| office.as_ref().is_none_or(|office| office.mo != me));
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), gone).await;
-        self.log_audit(
-            "user",
-            "stepped_down",
-            "done",
-            json!({"node": self.identity.did()}),
-        )
-        .await;
-        self.mo().await
+        self.give_up_office().await
     }
 
     async fn put_document(&self, document: Value) -> Result<String, ApiError> {
-        let bytes = to_dag_cbor(&document).map_err(|error| ApiError::invalid(error.to_string()))?;
-        let cid = self
-            .swarm
-            .put_block(bytes, true)
-            .await
-            .map_err(swarm_error)?;
-        if let Err(error) = self.swarm.provide(&cid).await {
-            tracing::debug!(%cid, %error, "the document was not announced in the DHT");
-        }
-        Ok(cid.to_string())
+        self.keep_document(document).await
     }
 
     async fn get_document(&self, cid: &str) -> Result<Value, ApiError> {
-        let cid = parse_cid(cid)?;
-        if cid.codec() != DAG_CBOR {
-            return Err(ApiError::invalid(
-                "only DAG-CBOR documents can be shown (bafyrei…)",
-            ));
-        }
-        let bytes = blocks::fetch(&self.swarm, &cid, &[], FETCH_TIME)
-            .await
-            .map_err(|error| match error {
-                SwarmError::Timeout => ApiError::Timeout(error.to_string()),
-                other => swarm_error(other),
-            })?;
-        let document: Ipld =
-            from_dag_cbor(&bytes).map_err(|error| ApiError::invalid(error.to_string()))?;
-        Ok(ipld_json(document))
+        self.fetch_document(cid).await
     }
 
     fn content(&self) -> Option<Arc<dyn pagi_api::content::Content>> {

@@ -12,13 +12,17 @@ mod curate;
 mod evaluate;
 mod gate;
 mod gateway;
+mod mailroom;
 mod messages;
 mod natives;
 mod network;
+mod notices;
+mod pickup;
 mod plugins;
 mod reach;
 mod trust;
 mod views;
+mod vouches;
 mod work;
 
 use std::{
@@ -33,7 +37,7 @@ use pagi_messages::{SigningIdentity, wire};
 use pagi_plugin_host::{AddressCheck, HostConfig, ToolHost};
 use pagi_store::Store;
 use pagi_swarm::{Swarm, SwarmConfig};
-use pagi_twin::{Mind, MindConfig, identity::KeyStore};
+use pagi_twin::{Mind, MindConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +45,7 @@ pub use self::{api::PagiNode, gateway::Gateway};
 use crate::{
     cli::CliError,
     config::Config,
+    passphrase,
     swarms::{self, KnownSwarm},
 };
 
@@ -68,13 +73,7 @@ impl Running {
     /// [`CliError`] with the room that failed and a next step.
     pub async fn start(data_dir: &Path, config: &Config) -> Result<Self, CliError> {
         let started = Instant::now();
-        let keys = KeyStore::open(&data_dir.join("keys")).map_err(|error| {
-            cannot(
-                "the keys",
-                &error,
-                "restore them or choose another --data-dir",
-            )
-        })?;
+        let keys = passphrase::open_keys(data_dir, &config.passphrase)?;
         let seed = keys
             .node_seed()
             .map_err(|error| cannot("the node's key", &error, "restore it from a backup"))?;
@@ -161,7 +160,7 @@ impl Running {
         reach::enforce_bans(&store, &swarm)
             .await
             .map_err(|error| cannot("the bans", &error, "restore the store from a backup"))?;
-        let (gate, keeper) = gate::Gate::open(
+        let (gate, gatekeeper) = gate::Gate::open(
             identity.clone(),
             place.name.clone(),
             place.network,
@@ -184,16 +183,26 @@ impl Running {
             .map_err(|error| cannot("the tools", &error, "report this as a bug"))?;
         let gateway = Arc::new(gateway);
         sandbox.see(gateway.clone());
+        let keeper = mailroom::Keeper::open(identity.clone(), store.clone(), config.mailbox.offer);
+        let keeper = Arc::new(keeper.map_err(|error| {
+            cannot(
+                "the mailroom",
+                &error,
+                "restore the data directory from a backup",
+            )
+        })?);
+        let post = Arc::new(messages::Post::new(
+            swarm.clone(),
+            hive.clone(),
+            config.egress.clone(),
+            keeper.clone(),
+        )?);
         let mind = Mind::new(
             store.clone(),
             keys,
             gateway.clone(),
             Arc::new(network::HivePort(hive.clone())),
-            Arc::new(messages::Post::new(
-                swarm.clone(),
-                hive.clone(),
-                config.egress.clone(),
-            )?),
+            post.clone(),
             MindConfig {
                 engine: config.engine(std::env::var("PAGI_LLM_API_KEY").ok())?,
                 ethics: config.ethics(),
@@ -223,24 +232,60 @@ impl Running {
             )
         })?;
         let market = work::Market::new(work.clone(), hive.clone(), mind.clone());
-        natives::register(&gateway, &mind, &hive, &market)
+        let founders = config.founders()?;
+        let vouches = vouches::Vouches::new(identity.did().clone(), store.clone(), mind.clone());
+        let board = Arc::new(notices::Board::new(
+            swarm.clone(),
+            hive.clone(),
+            mind.clone(),
+            vouches,
+            config.node.swarm.clone(),
+            founders,
+        ));
+        swarm
+            .subscribe(&board.topic)
+            .await
+            .map_err(|error| cannot("the notice topic", &error, "report this as a bug"))?;
+        let collector = Arc::new(pickup::Collector {
+            mind: mind.clone(),
+            swarm: swarm.clone(),
+            store: store.clone(),
+            post,
+            keepers: config.keepers()?,
+            wake: Default::default(),
+        });
+        natives::register(&gateway, &mind, &hive, &market, &board)
             .map_err(|error| cannot("the native tools", &error, "report this as a bug"))?;
         gateway.discover().await;
 
+        let desk = Arc::new(network::Desk {
+            mind: mind.clone(),
+            board: board.clone(),
+            keeper: keeper.clone(),
+            collector: collector.clone(),
+        });
         let came = Arc::new(tokio::sync::Notify::new());
         let mut pumps = network::pump(
             inbound,
             hive.clone(),
-            mind.clone(),
+            desk,
             work,
             network,
             gate.clone(),
             came.clone(),
         );
-        pumps.push(keeper);
+        pumps.push(gatekeeper);
         pumps.push(reach::keep_peers(store.clone(), swarm.clone(), came));
         let stop_work = CancellationToken::new();
         let work = tokio::spawn(driver.run(stop_work.clone()));
+        pumps.push(tokio::spawn(board.clone().keep_asking()));
+        if config.mailbox.collect {
+            pumps.push(tokio::spawn(collector.run()));
+        }
+        let sweeper = keeper.clone();
+        pumps.push(tokio::spawn(async move { sweeper.sweep().await }));
+        mind.resume_research()
+            .map_err(|error| cannot("the inboxes", &error, "report this as a bug"))?;
         let outbox = mind.clone();
         pumps.push(tokio::spawn(async move { outbox.run_outbox().await }));
         pumps.push(tokio::spawn(content::announce_pins(swarm.clone())));
@@ -256,6 +301,8 @@ impl Running {
             market,
             gate,
             config.network.relay_server,
+            board,
+            keeper.clone(),
             started,
         ));
         node.announce_twins()

@@ -14,7 +14,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{gateway::Gateway, trust, work::Market};
+use super::{gateway::Gateway, notices::Board, trust, work::Market};
 
 type Run = dyn Fn(Caller, Value) -> BoxFuture<'static, Result<Value, ToolError>> + Send + Sync;
 
@@ -63,6 +63,7 @@ pub fn register(
     mind: &Mind,
     hive: &Hive,
     market: &Market,
+    board: &Arc<Board>,
 ) -> Result<(), ToolError> {
     let tools = [
         remember(mind.clone()),
@@ -74,7 +75,7 @@ pub fn register(
         hive_pull(hive.clone()),
         hive_push(mind.clone(), hive.clone()),
     ];
-    for tool in tools.into_iter().chain(trust::tools(mind)) {
+    for tool in tools.into_iter().chain(trust::tools(mind, board)) {
         gateway.host().register_native(Arc::new(tool))?;
     }
     Ok(())

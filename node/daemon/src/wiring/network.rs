@@ -26,7 +26,9 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{blocks, gate::Gate, messages, work::answer};
+use super::{
+    blocks, gate::Gate, mailroom::Keeper, messages, notices::Board, pickup::Collector, work::answer,
+};
 
 /// Time to fetch one block.
 const FETCH_TIME: Duration = Duration::from_secs(20);
@@ -172,12 +174,20 @@ fn heard(work: &Work, peer_id: &str) {
     }
 }
 
+/// Those whom requests of other nodes are for, beside the hive.
+pub struct Desk {
+    pub mind: Mind,
+    pub board: Arc<Board>,
+    pub keeper: Arc<Keeper>,
+    pub collector: Arc<Collector>,
+}
+
 /// Carries gossip and peer events to the hive, and private requests to those they are for, until the
 /// network stops; what is not of a member ends at the gate. `came` is told of peers that come.
 pub fn pump(
     inbound: Inbound,
     hive: Hive,
-    mind: Mind,
+    desk: Arc<Desk>,
     work: Work,
     network: Arc<Network>,
     gate: Gate,
@@ -195,11 +205,16 @@ pub fn pump(
     let (news, mut reading) = mpsc::channel::<GossipMessage>(QUEUED_NEWS);
     let sort = tokio::spawn({
         let (network, work, gate) = (network.clone(), work.clone(), gate.clone());
+        let desk = desk.clone();
         async move {
             while let Some(message) = gossip.recv().await {
                 let Some(message) = gate.sieve(message).await else {
                     continue;
                 };
+                if message.topic == desk.board.topic {
+                    desk.board.gossip(message).await;
+                    continue;
+                }
                 if message.topic == network.topics.work {
                     offered(&work, message);
                     continue;
@@ -236,13 +251,17 @@ pub fn pump(
     });
     let brought = work.clone();
     let door = gate.clone();
+    let greeted = desk.clone();
     let come_and_go = tokio::spawn(async move {
         while let Some(event) = peers.recv().await {
             match event {
                 PeerEvent::Connected { peer_id, .. } => {
                     tracing::info!(peer_id, "peer connected");
                     came.notify_one();
+                    greeted.collector.wake.notify_one();
                     door.arrived(&peer_id).await;
+                    let board = greeted.board.clone();
+                    tokio::spawn(async move { board.ask(&peer_id).await });
                 }
                 PeerEvent::Subscribed { topic, peer_id }
                     if topic == network.topics.coordination && door.has_peer(&peer_id) =>
@@ -272,11 +291,17 @@ pub fn pump(
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
             };
-            let (asked, mind, brought) = (asked.clone(), mind.clone(), brought.clone());
+            let (asked, desk, brought) = (asked.clone(), desk.clone(), brought.clone());
             tokio::spawn(async move {
                 let mut left = blocks::answer(&asked.swarm, request).await;
                 if let Some(request) = left {
-                    left = messages::answer(&mind, request).await;
+                    left = messages::answer(&desk.mind, &desk.keeper, request).await;
+                }
+                if let Some(request) = left {
+                    left = desk.keeper.answer(request).await;
+                }
+                if let Some(request) = left {
+                    left = desk.board.answer(request);
                 }
                 if let Some(request) = left {
                     left = answer(&brought, request).await;

@@ -30,7 +30,13 @@ pub(super) fn twin_error(error: TwinError) -> ApiError {
         TwinError::Invalid(detail) => ApiError::invalid(detail),
         TwinError::Store(error) => store_error(error),
         TwinError::Message(error) => ApiError::invalid(error.to_string()),
-        TwinError::Refused(_) | TwinError::Unethical(_) => ApiError::Forbidden(error.to_string()),
+        TwinError::Refused(_) | TwinError::Unethical(_) | TwinError::Stopped(_) => {
+            ApiError::Forbidden(error.to_string())
+        }
+        TwinError::Order(pagi_messages::OrderRefused::NoAuthority(_)) => {
+            ApiError::Forbidden(error.to_string())
+        }
+        TwinError::Order(_) => ApiError::Conflict(error.to_string()),
         TwinError::NotTaken(_) => ApiError::Upstream(error.to_string()),
         TwinError::Act(error) => match error {
             ActError::NotAllowed(_) => ApiError::Forbidden(error.to_string()),

@@ -14,6 +14,7 @@ mod http;
 mod model_server;
 mod node;
 mod program;
+mod secrets;
 mod tool_server;
 mod wait;
 
@@ -30,7 +31,9 @@ mod prototype;
 mod refusals;
 mod review;
 mod routes;
+mod sleeping;
 mod swarm;
+mod trust;
 mod work;
 
 /// Every file beside this one is part of the binary: a forgotten `mod` would silently drop tests.

@@ -10,6 +10,7 @@
 mod goals;
 mod guests;
 mod honesty;
+mod hostile;
 mod messages;
 mod model_server;
 mod rig;

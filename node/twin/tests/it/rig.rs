@@ -18,7 +18,7 @@ use pagi_twin::{
     identity::KeyStore,
     inference::Engine,
     planner::{ToolInfo, answer::CallFailure},
-    ports::{Adopted, Collective, Courier, DeliveryError, PublishError, Tools},
+    ports::{Adopted, Collective, Courier, Delivered, DeliveryError, PublishError, Tools},
 };
 use serde_json::{Value, json};
 
@@ -183,7 +183,21 @@ pub struct Postman {
 
 #[async_trait]
 impl Courier for Postman {
-    async fn deliver(&self, _: &Did, _: Option<&str>, packed: &str) -> Result<(), DeliveryError> {
+    fn check(&self, url: &str) -> Result<(), String> {
+        if url.starts_with("http") {
+            Ok(())
+        } else {
+            Err("only http may be posted to".into())
+        }
+    }
+
+    async fn deliver(
+        &self,
+        _: &Did,
+        _: Option<&str>,
+        packed: &str,
+        _: bool,
+    ) -> Result<Delivered, DeliveryError> {
         if let Some(excuse) = self.excuse.lock().unwrap().clone() {
             return Err(excuse);
         }
@@ -195,7 +209,7 @@ impl Courier for Postman {
             Ok(_) if *self.silent.lock().unwrap() => {
                 Err(DeliveryError::Later("no receipt came".into()))
             }
-            Ok(_) | Err(pagi_twin::messaging::ReceiveError::Replayed) => Ok(()),
+            Ok(_) | Err(pagi_twin::messaging::ReceiveError::Replayed) => Ok(Delivered::Stored),
             Err(error) => Err(DeliveryError::Never(error.to_string())),
         }
     }
