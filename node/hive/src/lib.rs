@@ -6,7 +6,7 @@
 //! with its certificate and artifacts, checks the whole ([`bundle`]) and adopts it atomically.
 //!
 //! Who is MO is decided by `pagi-election`, driven in [`election`]; who is alive by
-//! [`live_view`]; which gossip is let through by [`inbox`]. What the hive needs of the network it
+//! [`live_view`] and, for newcomers, by [`roll`]; which gossip is let through by [`inbox`]. What the hive needs of the network it
 //! names in [`ports`], so that it builds and tests without libp2p.
 
 pub mod bundle;
@@ -17,7 +17,9 @@ pub mod inbox;
 pub mod library;
 pub mod live_view;
 pub mod ports;
+pub mod roll;
 
 pub use error::HiveError;
 pub use hive::{Hive, HiveConfig};
 pub use inbox::Judgement;
+pub use pagi_election::Config as ElectionConfig;

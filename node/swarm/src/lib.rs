@@ -36,6 +36,7 @@ mod blocks;
 mod codec;
 mod commands;
 mod config;
+mod copies;
 mod dialer;
 mod error;
 mod events;

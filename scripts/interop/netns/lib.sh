@@ -169,13 +169,6 @@ peers() { pagi "$1" status | jq .node.peers; }
 
 head_of() { pagi "$1" playbook show | jq -r .head; }
 
-# settings NAME LINE...: the configuration it is to start with.
-settings() {
-  mkdir -p "$work/$1"
-  chmod 700 "$work/$1"
-  printf '%s\n' "${@:2}" >"$work/$1/config.toml"
-}
-
 # peer_id NAME, did_of NAME, address_of NAME: who it is, and where it is dialled.
 peer_id() { pagi "$1" status | jq -r .node.peer_id; }
 did_of() { pagi "$1" status | jq -r .node.did; }

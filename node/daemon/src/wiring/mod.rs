@@ -8,10 +8,12 @@ mod api;
 mod blocks;
 mod changes;
 mod gateway;
+pub mod keys;
 mod messages;
 mod natives;
 mod network;
 mod plugins;
+mod roll;
 mod trust;
 mod views;
 mod work;
@@ -23,7 +25,7 @@ use std::{
 };
 
 use pagi_control::Control;
-use pagi_hive::{Hive, HiveConfig};
+use pagi_hive::{ElectionConfig, Hive, HiveConfig};
 use pagi_messages::{SigningIdentity, wire};
 use pagi_playbook::Genesis;
 use pagi_plugin_host::{HostConfig, ToolHost};
@@ -60,6 +62,15 @@ impl Running {
     /// [`CliError`] with the room that failed and a next step.
     pub async fn start(data_dir: &Path, config: &Config) -> Result<Self, CliError> {
         let started = Instant::now();
+        let store = Store::open(data_dir).map_err(|error| {
+            cannot(
+                "the store",
+                &error,
+                "stop the other node that uses this directory, or choose another --data-dir",
+            )
+        })?;
+        // Before a key is made: one that is lost must not be replaced.
+        keys::missing(data_dir, &store)?;
         let keys = KeyStore::open(&data_dir.join("keys")).map_err(|error| {
             cannot(
                 "the keys",
@@ -71,13 +82,7 @@ impl Running {
             .node_seed()
             .map_err(|error| cannot("the node's key", &error, "restore it from a backup"))?;
         let identity = SigningIdentity::from_seed(&seed);
-        let store = Store::open(data_dir).map_err(|error| {
-            cannot(
-                "the store",
-                &error,
-                "stop the other node that uses this directory, or choose another --data-dir",
-            )
-        })?;
+        keys::remember(&store, identity.did()).await?;
         let (swarm, inbound) = pagi_swarm::start(SwarmConfig {
             secret_key: seed,
             data_dir: data_dir.to_owned(),
@@ -114,7 +119,7 @@ impl Running {
             HiveConfig {
                 identity: identity.clone(),
                 genesis: genesis.clone(),
-                election: Default::default(),
+                election: election(&config.node.bootstrap),
             },
             store.clone(),
             network.clone(),
@@ -192,6 +197,7 @@ impl Running {
         let node = Arc::new(PagiNode::new(
             identity,
             config.node.swarm.clone(),
+            config.node.bootstrap.clone(),
             genesis,
             store.clone(),
             swarm.clone(),
@@ -231,6 +237,15 @@ impl Running {
             pump.abort();
         }
         self.store.close().await;
+    }
+}
+
+/// A node that has somebody to look for expects an MO there, and gives it time to be heard of.
+fn election(bootstrap: &[String]) -> ElectionConfig {
+    const JOIN_MS: u64 = 8_000;
+    ElectionConfig {
+        join_ms: if bootstrap.is_empty() { 0 } else { JOIN_MS },
+        ..ElectionConfig::default()
     }
 }
 

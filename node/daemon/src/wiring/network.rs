@@ -19,7 +19,7 @@ use pagi_twin::{
 use pagi_work::Work;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
-use super::{blocks, messages, work::answer};
+use super::{blocks, messages, roll, work::answer};
 
 /// Time to fetch one block.
 const FETCH_TIME: Duration = Duration::from_secs(20);
@@ -183,14 +183,19 @@ pub fn pump(
         }
     });
     let brought = work.clone();
+    let guide = hive.clone();
     let come_and_go = tokio::spawn(async move {
+        let mut asking = roll::Asking::default();
         while let Some(event) = peers.recv().await {
             match event {
                 PeerEvent::Connected { peer_id, .. } => {
                     tracing::info!(peer_id, "peer connected");
                 }
-                PeerEvent::Subscribed { topic, .. } if topic == network.topics.coordination => {
+                PeerEvent::Subscribed { peer_id, topic }
+                    if topic == network.topics.coordination =>
+                {
                     hive.peer_listens();
+                    asking.peer_listens(&network.swarm, &hive, peer_id);
                 }
                 PeerEvent::Subscribed { topic, peer_id } if topic == network.topics.work => {
                     heard(&work, &peer_id);
@@ -210,8 +215,10 @@ pub fn pump(
                 return;
             };
             let (asked, mind, brought) = (asked.clone(), mind.clone(), brought.clone());
+            let guide = guide.clone();
             tokio::spawn(async move {
                 let mut left = blocks::answer(&asked.swarm, request).await;
+                left = left.and_then(|request| roll::answer(&guide, request));
                 if let Some(request) = left {
                     left = messages::answer(&mind, request).await;
                 }
