@@ -24,6 +24,9 @@ pub struct NodeInfo {
     pub tools: usize,
     /// Number of connected peers.
     pub peers: usize,
+    /// Addresses dialled first, from the configuration or the command line.
+    #[serde(default)]
+    pub bootstrap: Vec<String>,
     /// `planner`, or the model's name and URL.
     pub inference: String,
     /// How the private keys are kept: `plain files` or `encrypted`.

@@ -1,9 +1,11 @@
 //! The handle to the hive, and the tasks behind it.
 
+mod presence;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use cid::Cid;
@@ -64,6 +66,8 @@ struct Inner {
     office: watch::Receiver<Option<Office>>,
     view: Mutex<LiveView>,
     twins: Mutex<BTreeMap<String, TwinPresence>>,
+    /// Twins to be announced: new or changed ones.
+    changed: watch::Sender<BTreeSet<String>>,
     greet: Notify,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -140,6 +144,7 @@ impl Hive {
                 office,
                 view: Mutex::default(),
                 twins: Mutex::default(),
+                changed: watch::Sender::default(),
                 greet: Notify::new(),
                 stop,
                 tasks,
@@ -333,7 +338,7 @@ impl Hive {
             },
             Topic::Coordination => match inbox::coordination(publisher, data, now) {
                 Err(rejection) => return rejection.judgement(),
-                Ok(message) => self.coordination(message, now).await,
+                Ok(message) => self.coordination(message, data, now).await,
             },
         };
         match sent {
@@ -345,32 +350,16 @@ impl Hive {
     async fn coordination(
         &self,
         message: Verified<Coordination>,
+        data: &[u8],
         now: u64,
     ) -> Result<(), HiveError> {
         let from = message.author().clone();
-        let new = self.view(|view| view.node_seen(&from, now));
-        let seen = Input::MemberSeen {
-            did: from.clone(),
-            reputation: 0,
-        };
-        // Coordination goes on without an election; presence that does not fit is heard again.
-        let _ = self.inner.members.try_send(seen);
-        if new {
-            self.view_changed();
+        if self.node_heard(&from, now) {
             self.inner.greet.notify_one();
         }
         let command = match message.body().clone() {
             Coordination::TwinOnline(presence) => {
-                let event = self.event(
-                    EventType::TwinOnline,
-                    json!({"did": presence.did, "node": from,
-                           "capabilities": presence.capabilities}),
-                );
-                let event = event.about_twin(&presence.twin_id);
-                if self.view(|view| view.twin_seen(&from, presence, now)) {
-                    self.inner.store.append_event(event).await?;
-                }
-                return Ok(());
+                return self.twin_heard(&from, presence, data, now).await;
             }
             Coordination::TaskBroadcast { task, .. } => {
                 let event = self.event(EventType::TaskBroadcast, json!({"task": task}));
@@ -381,6 +370,7 @@ impl Hive {
                 return Ok(());
             }
             Coordination::NodeOnline { heads, .. } => {
+                self.view(|view| view.keep(&from, None, data, now));
                 library::Command::HeadsAnnounced { heads, from }
             }
             Coordination::PlaybookUpdate { cid, .. } => library::Command::HeadsAnnounced {
@@ -455,24 +445,6 @@ impl Hive {
         }
     }
 
-    /// Sets the twins this node announces.
-    pub fn set_twins(&self, twins: Vec<TwinPresence>) {
-        let twins: BTreeMap<String, TwinPresence> = twins
-            .into_iter()
-            .map(|twin| (twin.twin_id.clone(), twin))
-            .collect();
-        let mut own = self
-            .inner
-            .twins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let changed = own.keys().ne(twins.keys());
-        *own = twins;
-        if changed {
-            self.inner.greet.notify_one();
-        }
-    }
-
     /// Offers a task to the swarm.
     ///
     /// # Errors
@@ -497,50 +469,6 @@ impl Hive {
             return Err(NetworkError(full.into()).into());
         }
         Ok(())
-    }
-
-    /// Announces this node and its twins: when a peer turns up, and from time to time.
-    async fn presence(self) {
-        const GREETING_DELAY: Duration = Duration::from_millis(200);
-        loop {
-            let period = Duration::from_millis(self.view(|view| view.period_ms()));
-            tokio::select! {
-                () = self.inner.stop.cancelled() => return,
-                () = self.inner.greet.notified() => {
-                    // Several peers often turn up together: one hello is enough.
-                    tokio::time::sleep(GREETING_DELAY).await;
-                }
-                () = tokio::time::sleep(period) => {}
-            }
-            let gone = self.view(|view| view.expire(now_ms()));
-            if !gone.is_empty() {
-                self.view_changed();
-            }
-            for did in gone {
-                let _ = self.election_input(Input::MemberLost { did }).await;
-            }
-            let heads = self.playbook().heads;
-            let hello = Coordination::NodeOnline {
-                timestamp: now_ms(),
-                heads,
-            };
-            let twins: Vec<TwinPresence> = self
-                .inner
-                .twins
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .values()
-                .cloned()
-                .collect();
-            let mut messages = vec![hello];
-            for mut twin in twins {
-                twin.timestamp = now_ms();
-                messages.push(Coordination::TwinOnline(twin));
-            }
-            for message in messages {
-                self.inner.outbox.say(message);
-            }
-        }
     }
 }
 

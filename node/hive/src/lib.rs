@@ -9,7 +9,7 @@
 //! fetched when, and for whom, in [`intake`].
 //!
 //! Who is MO is decided by `pagi-election`, driven in [`election`]; who is alive by
-//! [`live_view`]; which gossip is let through by [`inbox`]. What the hive needs of the network it
+//! [`live_view`] and, for newcomers, by [`roll`]; which gossip is let through by [`inbox`]. What the hive needs of the network it
 //! names in [`ports`], so that it builds and tests without libp2p.
 
 pub mod belief;
@@ -24,8 +24,10 @@ pub mod library;
 pub mod live_view;
 mod outbox;
 pub mod ports;
+pub mod roll;
 
 pub use error::HiveError;
 pub use hive::{Hive, HiveConfig};
 pub use inbox::Judgement;
 pub use library::Review;
+pub use pagi_election::Config as ElectionConfig;

@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use pagi_messages::{Did, TwinPresence};
 
+use crate::roll::Roll;
+
 /// Presence is sent this often in a small swarm, milliseconds.
 pub const SHORTEST_PERIOD_MS: u64 = 12_000;
 /// Presence is sent at least this often, milliseconds.
 pub const LONGEST_PERIOD_MS: u64 = 300_000;
-/// Nodes in view up to which the shortest period holds.
-const SMALL_SWARM: u64 = 10;
+/// Nodes in view up to which the shortest period holds. Beyond, the whole swarm sends about one
+/// presence every three seconds, however large it is, until the longest period is reached.
+const SMALL_SWARM: u64 = 4;
+/// Nodes in view up to which everybody greets everybody at once.
+const GREETING_SWARM: usize = 10;
 /// A node not heard for so many periods is gone.
 const MISSED_PERIODS: u64 = 3;
 /// Nodes and twins remembered at the most.
@@ -32,6 +37,7 @@ pub struct LiveView {
     nodes: BTreeMap<Did, u64>,
     /// By twin id and the node that announced it.
     twins: BTreeMap<(String, Did), SeenTwin>,
+    roll: Roll,
 }
 
 impl LiveView {
@@ -40,7 +46,10 @@ impl LiveView {
         if !self.nodes.contains_key(node) && self.nodes.len() >= MAX_ENTRIES {
             return false;
         }
-        self.nodes.insert(node.clone(), now_ms).is_none()
+        // What a neighbour's roll tells may be older than what was heard here.
+        let known = self.nodes.get(node).copied();
+        let heard = known.map_or(now_ms, |known| known.max(now_ms));
+        self.nodes.insert(node.clone(), heard).is_none()
     }
 
     /// `node` announced a twin at `now_ms`; returns whether that is news. Two nodes that announce the
@@ -48,8 +57,10 @@ impl LiveView {
     /// other.
     pub fn twin_seen(&mut self, node: &Did, presence: TwinPresence, now_ms: u64) -> bool {
         let key = (presence.twin_id.clone(), node.clone());
-        let full = !self.twins.contains_key(&key) && self.twins.len() >= MAX_ENTRIES;
-        if full || presence.twin_id.len() > 64 {
+        let known = self.twins.get(&key);
+        let outdated = known.is_some_and(|seen| seen.heard_ms > now_ms);
+        let full = known.is_none() && self.twins.len() >= MAX_ENTRIES;
+        if outdated || full || presence.twin_id.len() > 64 {
             return false;
         }
         let twin = SeenTwin {
@@ -63,12 +74,13 @@ impl LiveView {
     /// A node is known to be gone. Returns whether it was in view.
     pub fn node_gone(&mut self, node: &Did) -> bool {
         self.twins.retain(|_, twin| twin.node != *node);
+        self.roll.forget(node);
         self.nodes.remove(node).is_some()
     }
 
     /// Drops what was not heard for too long; returns the nodes dropped.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Did> {
-        let patience = self.period_ms() * MISSED_PERIODS;
+        let patience = self.patience_ms();
         let gone: Vec<Did> = self
             .nodes
             .iter()
@@ -80,7 +92,42 @@ impl LiveView {
         }
         self.twins
             .retain(|_, twin| now_ms.saturating_sub(twin.heard_ms) <= patience);
+        self.roll.expire(now_ms.saturating_sub(patience));
         gone
+    }
+
+    /// How long a node that is not heard counts as alive in a swarm of this size, milliseconds.
+    #[must_use]
+    pub fn patience_ms(&self) -> u64 {
+        self.period_ms() * MISSED_PERIODS
+    }
+
+    /// The least time between two announcements made because others turned up, milliseconds. In a
+    /// small swarm everybody greets everybody at once; in a large one that would be a storm.
+    #[must_use]
+    pub fn greeting_gap_ms(&self) -> u64 {
+        if self.nodes.len() < GREETING_SWARM {
+            0
+        } else {
+            self.period_ms() / 20
+        }
+    }
+
+    /// Keeps what `node` said of itself or of a twin, signed, for neighbours that ask.
+    pub fn keep(&mut self, node: &Did, twin: Option<&str>, data: &[u8], heard_ms: u64) {
+        self.roll.keep(node, twin, data, heard_ms);
+    }
+
+    /// What nodes said of themselves.
+    #[must_use]
+    pub fn roll(&self) -> &Roll {
+        &self.roll
+    }
+
+    /// Whether a twin is known as one of `node`.
+    #[must_use]
+    pub fn twin_is_of(&self, twin_id: &str, node: &Did) -> bool {
+        self.twins.contains_key(&(twin_id.to_owned(), node.clone()))
     }
 
     /// How often to announce oneself in a swarm of this size, milliseconds.
@@ -159,10 +206,14 @@ mod tests {
     fn the_period_grows_with_the_swarm() {
         let mut view = LiveView::default();
         assert_eq!(view.period_ms(), SHORTEST_PERIOD_MS);
-        for n in 0..100 {
+        for n in 0..49 {
             view.node_seen(&did(n), 0);
         }
-        assert_eq!(view.period_ms(), SHORTEST_PERIOD_MS * 101 / 10);
+        assert_eq!(view.period_ms(), SHORTEST_PERIOD_MS * 50 / 4);
+        for n in 49..200 {
+            view.node_seen(&did(n), 0);
+        }
+        assert_eq!(view.period_ms(), LONGEST_PERIOD_MS);
     }
 
     proptest! {

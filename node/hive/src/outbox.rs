@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Takes messages to be sent.
 #[derive(Clone)]
 pub(crate) struct Outbox {
-    queue: mpsc::Sender<Coordination>,
+    queue: mpsc::Sender<Vec<u8>>,
+    identity: SigningIdentity,
 }
 
 impl Outbox {
@@ -28,7 +29,7 @@ impl Outbox {
         identity: SigningIdentity,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let (queue, mut waiting) = mpsc::channel::<Coordination>(WAITING);
+        let (queue, mut waiting) = mpsc::channel::<Vec<u8>>(WAITING);
         let work = async move {
             loop {
                 let message = tokio::select! {
@@ -38,15 +39,29 @@ impl Outbox {
                         Some(message) => message,
                     },
                 };
-                send(gossip.as_ref(), &identity, message).await;
+                send(gossip.as_ref(), message).await;
             }
         };
-        (Self { queue }, work)
+        (Self { queue, identity }, work)
     }
 
-    /// Sends a message soon. Returns whether there was room for it.
+    /// Signs a message and sends it soon. Returns whether there was room for it.
     pub(crate) fn say(&self, message: Coordination) -> bool {
-        let queued = self.queue.try_send(message).is_ok();
+        let data = Verified::sign(&self.identity, message)
+            .map_err(|error| error.to_string())
+            .and_then(|signed| to_dag_cbor(signed.as_signed()).map_err(|error| error.to_string()));
+        match data {
+            Ok(data) => self.send(data),
+            Err(error) => {
+                tracing::error!(error, "an announcement could not be encoded");
+                false
+            }
+        }
+    }
+
+    /// Sends a signed message soon. Returns whether there was room for it.
+    pub(crate) fn send(&self, data: Vec<u8>) -> bool {
+        let queued = self.queue.try_send(data).is_ok();
         if !queued {
             tracing::debug!("a message was dropped: too many wait to be sent");
         }
@@ -54,17 +69,7 @@ impl Outbox {
     }
 }
 
-async fn send(gossip: &dyn Gossip, identity: &SigningIdentity, message: Coordination) {
-    let data = Verified::sign(identity, message)
-        .map_err(|error| error.to_string())
-        .and_then(|signed| to_dag_cbor(signed.as_signed()).map_err(|error| error.to_string()));
-    let data = match data {
-        Ok(data) => data,
-        Err(error) => {
-            tracing::error!(error, "an announcement could not be encoded");
-            return;
-        }
-    };
+async fn send(gossip: &dyn Gossip, data: Vec<u8>) {
     match tokio::time::timeout(PATIENCE, gossip.publish(Topic::Coordination, data)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {

@@ -34,6 +34,7 @@ use crate::admission::Admission;
 use crate::codec::BytesCodec;
 use crate::commands::{Command, Publish, Query, Resend};
 use crate::config::{Rate, SwarmLimits};
+use crate::copies::{Copies, Gossip};
 use crate::dialer::Dialer;
 use crate::error::SwarmError;
 use crate::gate::Gate;
@@ -66,7 +67,7 @@ const GOSSIP_OVERHEAD: usize = 4 * 1024;
 #[behaviour(prelude = "libp2p::swarm::derive_prelude")]
 pub(crate) struct Net {
     /// Publish and subscribe; messages are forwarded only after the application's verdict.
-    pub(crate) gossip: gossipsub::Behaviour,
+    pub(crate) gossip: Gossip,
     /// Requests between applications.
     pub(crate) requests: request_response::Behaviour<BytesCodec>,
     /// Questions whether a published message has arrived.
@@ -225,7 +226,8 @@ impl NodeBehaviour {
             gated,
         } = setup;
         let local = keypair.public().to_peer_id();
-        let net = Net::new(keypair, &names, &limits, &reach, gated)?;
+        let copies = Copies(Arc::clone(&counters));
+        let net = Net::new(keypair, &names, &limits, &reach, gated, copies)?;
         let now = Instant::now();
         let own_rate = limits.gossip_rate.map(below);
         let own_rate = own_rate.map(|rate| (rate, Bucket::new(rate, now)));
@@ -295,6 +297,7 @@ impl Net {
         limits: &SwarmLimits,
         reach: &Reach,
         gated: bool,
+        copies: Copies,
     ) -> io::Result<Self> {
         let local = keypair.public().to_peer_id();
         let exchange = |protocol: &libp2p::StreamProtocol, max, streams, time: Duration| {
@@ -314,7 +317,7 @@ impl Net {
             .with_interval(Duration::from_secs(10))
             .with_timeout(Duration::from_secs(10));
         Ok(Net {
-            gossip: gossip(keypair, names, limits)?,
+            gossip: gossip(keypair, names, limits, copies)?,
             requests: exchange(
                 &names.request,
                 limits.max_request_bytes,
@@ -346,7 +349,8 @@ fn gossip(
     keypair: &Keypair,
     names: &Names,
     limits: &SwarmLimits,
-) -> io::Result<gossipsub::Behaviour> {
+    copies: Copies,
+) -> io::Result<Gossip> {
     let config = gossipsub::ConfigBuilder::default()
         .protocol_id_prefix(names.gossip.clone())
         .validation_mode(gossipsub::ValidationMode::Strict)
@@ -362,7 +366,15 @@ fn gossip(
         // Own messages go to every subscriber at once, mesh or not.
         .flood_publish(true)
         // A verdict may take as long as a message stays in this history: about seven seconds.
+        // A node of a small swarm is connected with everybody, and whom own messages reach at once need
+        // not be told by many. What the mesh loses is asked for.
+        .mesh_n(4)
+        .mesh_n_low(3)
+        .mesh_n_high(6)
         .history_length(10)
+        // gossipsub says "I have it" to its whole mesh for every copy that arrives, duplicates too:
+        // for small messages that costs more than the copies it saves.
+        .idontwant_message_size_threshold(32 * 1024)
         .history_gossip(3)
         .duplicate_cache_time(Duration::from_secs(120))
         .connection_handler_queue_len(SEND_QUEUE)
@@ -374,7 +386,8 @@ fn gossip(
         .build()
         .map_err(io::Error::other)?;
     let author = gossipsub::MessageAuthenticity::Signed(keypair.clone());
-    let mut gossip = gossipsub::Behaviour::new(author, config).map_err(io::Error::other)?;
+    let mut gossip =
+        Gossip::new_with_transform(author, config, copies).map_err(io::Error::other)?;
     gossip
         .with_peer_score(scoring::params(), scoring::thresholds())
         .map_err(io::Error::other)?;

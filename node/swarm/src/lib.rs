@@ -39,6 +39,7 @@ mod codec;
 mod commands;
 mod config;
 mod content;
+mod copies;
 mod dialer;
 mod error;
 mod events;

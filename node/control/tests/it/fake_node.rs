@@ -144,7 +144,7 @@ impl Node for FakeNode {
         }
         Ok(shape(json!({
             "peer_id": "12D3", "did": "did:key:z6Mk", "swarm": "test", "listen": [],
-            "version": "0.1.0", "uptime_s": 1, "twins": 0, "tools": 0, "peers": 0,
+            "version": "0.1.0", "uptime_s": 1, "twins": 0, "tools": 0, "peers": 0, "bootstrap": [],
             "inference": "planner",
         })))
     }

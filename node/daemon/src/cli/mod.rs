@@ -185,6 +185,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help, version or bad usage; a closed stdout or stderr changes nothing about it.
+            if error.use_stderr() && wants_json(std::env::args_os().skip(1)) {
+                return error::report(&bad_usage(&error).into(), true);
+            }
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -194,6 +197,32 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error::report(&error, json),
     }
+}
+
+/// Whether `--json` is among arguments that could not be parsed.
+fn wants_json(mut arguments: impl Iterator<Item = OsString>) -> bool {
+    arguments
+        .by_ref()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json")
+}
+
+/// Bad usage as every other failure: the first line is the cause, the rest is help.
+fn bad_usage(error: &clap::Error) -> CliError {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let cause = first.strip_prefix("error: ").unwrap_or(first);
+    let more = text
+        .lines()
+        .skip(1)
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"))
+        .filter(|line| !line.is_empty());
+    let cause = std::iter::once(cause).chain(more).collect::<Vec<_>>();
+    CliError::usage(
+        cause.join(" "),
+        "`--help` after the command shows what it takes",
+    )
 }
 
 fn start(cli: Cli) -> anyhow::Result<()> {
@@ -207,6 +236,9 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
+    // Four are enough for a node, on machines with many cores too; each has memory of its own.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    builder.worker_threads(cores.min(4));
     let runtime = builder.enable_all().build()?;
     let result = runtime.block_on(dispatch(cli.command, &ctx));
     // Nothing that is left (a blocking name look-up, a read of stdin) may keep the process alive.

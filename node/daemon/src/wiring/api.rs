@@ -39,6 +39,7 @@ use super::{
 pub struct PagiNode {
     identity: SigningIdentity,
     swarm_name: String,
+    bootstrap: Vec<String>,
     genesis: Genesis,
     store: Store,
     swarm: Swarm,
@@ -61,6 +62,7 @@ impl PagiNode {
     pub(super) fn new(
         identity: SigningIdentity,
         swarm_name: String,
+        bootstrap: Vec<String>,
         genesis: Genesis,
         store: Store,
         swarm: Swarm,
@@ -77,6 +79,7 @@ impl PagiNode {
         Self {
             identity,
             swarm_name,
+            bootstrap,
             genesis,
             store,
             swarm,
@@ -99,24 +102,38 @@ impl PagiNode {
     pub async fn announce_twins(&self) -> Result<(), ApiError> {
         let mut twins = Vec::new();
         for twin in self.mind.twins().map_err(twin_error)? {
-            if twin.state.get("status").and_then(Value::as_str) != Some("active") {
-                continue;
-            }
-            let did: Did = twin.did.parse().map_err(internal)?;
-            let tools = self.gateway.catalog(&twin.twin_id).await;
-            twins.push(TwinPresence {
-                did,
-                timestamp: now_ms(),
-                capabilities: Capabilities {
-                    tools: tools.into_iter().map(|tool| tool.name).collect(),
-                    inference: self.mind.engine().name().to_owned(),
-                },
-                twin_id: twin.twin_id,
-            });
+            twins.extend(self.presence(&twin).await?);
         }
         self.hive.set_twins(twins);
         self.market.refresh();
         Ok(())
+    }
+
+    /// Tells the hive of one twin that is new or has changed.
+    async fn announce_twin(&self, twin: &Twin) -> Result<(), ApiError> {
+        match self.presence(twin).await? {
+            Some(presence) => self.hive.set_twin(presence),
+            None => self.hive.drop_twin(&twin.twin_id),
+        }
+        Ok(())
+    }
+
+    /// What is announced of a twin; nothing of one that is not active.
+    async fn presence(&self, twin: &Twin) -> Result<Option<TwinPresence>, ApiError> {
+        if twin.state.get("status").and_then(Value::as_str) != Some("active") {
+            return Ok(None);
+        }
+        let did: Did = twin.did.parse().map_err(internal)?;
+        let tools = self.gateway.catalog(&twin.twin_id).await;
+        Ok(Some(TwinPresence {
+            did,
+            timestamp: now_ms(),
+            capabilities: Capabilities {
+                tools: tools.into_iter().map(|tool| tool.name).collect(),
+                inference: self.mind.engine().name().to_owned(),
+            },
+            twin_id: twin.twin_id.clone(),
+        }))
     }
 }
 
@@ -136,7 +153,7 @@ impl Node for PagiNode {
 
     async fn create_twin(&self, request: CreateTwin) -> Result<Twin, ApiError> {
         let twin = self.mind.create_twin(request).await.map_err(twin_error)?;
-        self.announce_twins().await?;
+        self.announce_twin(&twin).await?;
         Ok(twin)
     }
 
@@ -158,7 +175,7 @@ impl Node for PagiNode {
             .patch_state(twin_id, patch)
             .await
             .map_err(twin_error)?;
-        self.announce_twins().await?;
+        self.announce_twin(&twin).await?;
         Ok(twin)
     }
 

@@ -12,6 +12,7 @@ mod curate;
 mod evaluate;
 mod gate;
 mod gateway;
+pub mod keys;
 mod mailroom;
 mod messages;
 mod natives;
@@ -20,6 +21,7 @@ mod notices;
 mod pickup;
 mod plugins;
 mod reach;
+mod roll;
 mod trust;
 mod views;
 mod vouches;
@@ -32,7 +34,7 @@ use std::{
 };
 
 use pagi_control::Control;
-use pagi_hive::{Hive, HiveConfig};
+use pagi_hive::{ElectionConfig, Hive, HiveConfig};
 use pagi_messages::{SigningIdentity, wire};
 use pagi_plugin_host::{AddressCheck, HostConfig, ToolHost};
 use pagi_store::Store;
@@ -73,11 +75,6 @@ impl Running {
     /// [`CliError`] with the room that failed and a next step.
     pub async fn start(data_dir: &Path, config: &Config) -> Result<Self, CliError> {
         let started = Instant::now();
-        let keys = passphrase::open_keys(data_dir, &config.passphrase)?;
-        let seed = keys
-            .node_seed()
-            .map_err(|error| cannot("the node's key", &error, "restore it from a backup"))?;
-        let identity = SigningIdentity::from_seed(&seed);
         let store = Store::open(data_dir).map_err(|error| {
             cannot(
                 "the store",
@@ -85,6 +82,14 @@ impl Running {
                 "stop the other node that uses this directory, or choose another --data-dir",
             )
         })?;
+        // Before a key is made: one that is lost must not be replaced.
+        keys::missing(data_dir, &store)?;
+        let keys = passphrase::open_keys(data_dir, &config.passphrase)?;
+        let seed = keys
+            .node_seed()
+            .map_err(|error| cannot("the node's key", &error, "restore it from a backup"))?;
+        let identity = SigningIdentity::from_seed(&seed);
+        keys::remember(&store, identity.did()).await?;
         let place = Place::of(data_dir, config, &identity)?;
         store
             .enter_swarm(config.node.swarm.clone(), place.network.clone())
@@ -93,13 +98,14 @@ impl Running {
         let known_peers = store
             .peers()
             .map_err(|error| cannot("the store", &error, "restore it from a backup"))?;
+        let expected = !place.bootstrap.is_empty() || !known_peers.is_empty();
         let (swarm, inbound) = pagi_swarm::start_with(
             SwarmConfig {
                 secret_key: seed,
                 data_dir: data_dir.to_owned(),
                 swarm: place.network.clone(),
                 listen: place.listen,
-                bootstrap: place.bootstrap,
+                bootstrap: place.bootstrap.clone(),
                 mdns: config.node.mdns,
                 limits: reach::limits(&config.network),
             },
@@ -140,7 +146,7 @@ impl Running {
             HiveConfig {
                 identity: identity.clone(),
                 genesis: genesis.clone(),
-                election: Default::default(),
+                election: election(expected),
                 review: config.hive.review,
                 evaluate: Some(sandbox.clone()),
             },
@@ -160,10 +166,14 @@ impl Running {
         reach::enforce_bans(&store, &swarm)
             .await
             .map_err(|error| cannot("the bans", &error, "restore the store from a backup"))?;
+        let genesis_founders = match &place.known {
+            Some(known) => known.block.genesis().founders.clone(),
+            None => Vec::new(),
+        };
         let (gate, gatekeeper) = gate::Gate::open(
             identity.clone(),
             place.name.clone(),
-            place.network,
+            place.network.clone(),
             place.known,
             store.clone(),
             swarm.clone(),
@@ -232,14 +242,15 @@ impl Running {
             )
         })?;
         let market = work::Market::new(work.clone(), hive.clone(), mind.clone());
-        let founders = config.founders()?;
+        let mut founders = config.founders()?;
+        founders.extend(genesis_founders);
         let vouches = vouches::Vouches::new(identity.did().clone(), store.clone(), mind.clone());
         let board = Arc::new(notices::Board::new(
             swarm.clone(),
             hive.clone(),
             mind.clone(),
             vouches,
-            config.node.swarm.clone(),
+            place.network.clone(),
             founders,
         ));
         swarm
@@ -292,6 +303,7 @@ impl Running {
         let node = Arc::new(PagiNode::new(
             identity,
             place.name,
+            place.bootstrap,
             genesis,
             store.clone(),
             swarm.clone(),
@@ -402,6 +414,15 @@ impl Place {
             bootstrap,
             known: Some(known),
         })
+    }
+}
+
+/// A node that has somebody to look for expects an MO there, and gives it time to be heard of.
+fn election(expected: bool) -> ElectionConfig {
+    const JOIN_MS: u64 = 8_000;
+    ElectionConfig {
+        join_ms: if expected { JOIN_MS } else { 0 },
+        ..ElectionConfig::default()
     }
 }
 

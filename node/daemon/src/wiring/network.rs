@@ -27,7 +27,8 @@ use tokio::{
 };
 
 use super::{
-    blocks, gate::Gate, mailroom::Keeper, messages, notices::Board, pickup::Collector, work::answer,
+    blocks, gate::Gate, mailroom::Keeper, messages, notices::Board, pickup::Collector, roll,
+    work::answer,
 };
 
 /// Time to fetch one block.
@@ -252,7 +253,9 @@ pub fn pump(
     let brought = work.clone();
     let door = gate.clone();
     let greeted = desk.clone();
+    let guide = hive.clone();
     let come_and_go = tokio::spawn(async move {
+        let mut asking = roll::Asking::default();
         while let Some(event) = peers.recv().await {
             match event {
                 PeerEvent::Connected { peer_id, .. } => {
@@ -267,6 +270,7 @@ pub fn pump(
                     if topic == network.topics.coordination && door.has_peer(&peer_id) =>
                 {
                     hive.peer_listens();
+                    asking.peer_listens(&network.swarm, &hive, &door, peer_id);
                 }
                 PeerEvent::Subscribed { topic, peer_id }
                     if topic == network.topics.work && door.has_peer(&peer_id) =>
@@ -292,8 +296,10 @@ pub fn pump(
                 return;
             };
             let (asked, desk, brought) = (asked.clone(), desk.clone(), brought.clone());
+            let guide = guide.clone();
             tokio::spawn(async move {
                 let mut left = blocks::answer(&asked.swarm, request).await;
+                left = left.and_then(|request| roll::answer(&guide, request));
                 if let Some(request) = left {
                     left = messages::answer(&desk.mind, &desk.keeper, request).await;
                 }

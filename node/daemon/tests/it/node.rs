@@ -63,6 +63,7 @@ impl Home {
         Launch {
             home: self,
             command,
+            listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
         }
     }
 
@@ -89,6 +90,7 @@ impl Home {
 pub struct Launch<'a> {
     home: &'a Home,
     command: Command,
+    listen: String,
 }
 
 impl Launch<'_> {
@@ -99,6 +101,13 @@ impl Launch<'_> {
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Listen at a node's earlier address, with or without `/p2p/PEERID`, instead of any free port.
+    pub fn listen(mut self, address: &str) -> Self {
+        let address = address.split("/p2p/").next().unwrap_or(address);
+        self.listen = address.to_owned();
         self
     }
 
@@ -115,6 +124,7 @@ impl Launch<'_> {
             .open(self.home.log())
             .unwrap();
         self.command
+            .args(["--listen", &self.listen])
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -159,7 +169,7 @@ impl Launch<'_> {
 
     /// Starts a node that must not come up, to its end.
     pub async fn fail(mut self) -> Outcome {
-        program::run(&mut self.command).await
+        program::run(self.command.args(["--listen", &self.listen])).await
     }
 }
 

@@ -35,6 +35,7 @@ impl PagiNode {
                 .iter()
                 .filter(|peer| peer.admitted)
                 .count(),
+            bootstrap: self.bootstrap.clone(),
             inference: self.engine_text(),
             keys: if self.mind.keys().is_encrypted() {
                 "encrypted"
