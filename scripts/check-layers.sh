@@ -17,7 +17,7 @@ without() { # package, crates that must not be in its tree
     done
 }
 
-for pure in pagi-messages pagi-playbook pagi-election pagi-policy pagi-didcomm pagi-credentials pagi-task pagi-sync; do
+for pure in pagi-messages pagi-playbook pagi-election pagi-policy pagi-didcomm pagi-credentials pagi-mailbox pagi-reputation pagi-task pagi-sync; do
     without "$pure" tokio redb libp2p rust-ipfs wasmtime axum
 done
 without pagi-store libp2p rust-ipfs wasmtime axum

@@ -31,3 +31,22 @@ pub fn starter(name: &str) -> Option<&'static str> {
 pub fn names() -> impl Iterator<Item = &'static str> {
     STARTERS.iter().map(|(name, _)| *name)
 }
+
+/// Every starter suite of tasks by name, sorted, as JSON Lines.
+const SUITES: &[(&str, &str)] = &[
+    ("base", include_str!("../suites/base.jsonl")),
+    ("monitoring", include_str!("../suites/monitoring.jsonl")),
+    ("research", include_str!("../suites/research.jsonl")),
+];
+
+/// The suite called `name`; `base` is what the MO judges candidates by unless told otherwise.
+#[must_use]
+pub fn suite(name: &str) -> Option<&'static str> {
+    let named = SUITES.iter().find(|(known, _)| *known == name);
+    named.map(|(_, lines)| *lines)
+}
+
+/// The names of all starter suites, sorted.
+pub fn suites() -> impl Iterator<Item = &'static str> {
+    SUITES.iter().map(|(name, _)| *name)
+}

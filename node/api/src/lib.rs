@@ -4,12 +4,15 @@
 //! The REST router, the command line and the node itself share these types, so that none of them
 //! has to know another.
 
+pub mod content;
 mod error;
 pub mod goal;
+pub mod membership;
 pub mod messages;
 mod node;
 pub mod swarm;
 pub mod tools;
+pub mod trust;
 pub mod twins;
 pub mod work;
 

@@ -21,6 +21,9 @@ pub struct SendMessage {
     /// The thread it belongs to; it opens one of its own without it.
     #[serde(default)]
     pub thid: Option<String>,
+    /// How long to wait for an answer in the thread, seconds; not at all without it.
+    #[serde(default)]
+    pub wait_s: Option<u64>,
 }
 
 /// A message that was sent.
@@ -36,14 +39,17 @@ pub struct SentMessage {
     pub to: String,
     /// The message type URI.
     pub msg_type: String,
-    /// `delivered`: the recipient's node has it in store; `queued`: it is tried again until
-    /// `expires_at`.
+    /// `delivered`: the recipient's node has it in store; `held`: a mailbox has it for the recipient,
+    /// who is away; `queued`: it is tried again until `expires_at`.
     pub status: String,
     /// Why it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it is void (RFC 3339).
     pub expires_at: String,
+    /// The answer, where one was waited for and came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<ReceivedMessage>,
 }
 
 /// A message a twin received.
@@ -93,4 +99,35 @@ pub struct MessageReceipt {
     pub id: String,
     /// The recipient's DID.
     pub to: String,
+    /// The same, signed by the recipient: its DID, the CID of what was packed, and its fate.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub proof: Value,
+}
+
+/// Whom a twin listens to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Contacts {
+    /// Those whose messages are refused.
+    #[serde(default)]
+    pub blocked: Vec<String>,
+    /// Those whose research questions the twin answers.
+    #[serde(default)]
+    pub research: Vec<String>,
+    /// Those the twin has written to; others may send less.
+    #[serde(default)]
+    pub known: Vec<String>,
+}
+
+/// `PATCH /contacts/{twin_id}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct ChangeContacts {
+    /// DIDs to block.
+    pub block: Vec<String>,
+    /// DIDs to block no longer.
+    pub unblock: Vec<String>,
+    /// DIDs whose research questions are to be answered.
+    pub allow: Vec<String>,
+    /// DIDs whose research questions are not to be answered any longer.
+    pub disallow: Vec<String>,
 }

@@ -6,7 +6,9 @@ use pagi_messages::{Event, EventType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{error::ApiError, goal::*, messages::*, swarm::*, tools::*, twins::*, work::*};
+use crate::{
+    error::ApiError, goal::*, membership::*, messages::*, swarm::*, tools::*, twins::*, work::*,
+};
 
 /// `POST /publish`: an event of the user's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -68,7 +70,7 @@ pub type EventStream = BoxStream<'static, Result<LoggedEvent, ApiError>>;
 /// Every call fails with the [`ApiError`] its route turns into a problem document; a write is
 /// acknowledged (returns `Ok`) only when it is durable.
 #[async_trait]
-pub trait Node: Send + Sync + 'static {
+pub trait Node: crate::trust::Trust + 'static {
     /// The node at a glance.
     async fn info(&self) -> Result<NodeInfo, ApiError>;
     /// The node's own DID document.
@@ -188,6 +190,18 @@ pub trait Node: Send + Sync + 'static {
     async fn cancel_swarm_task(&self, id: &str) -> Result<SwarmTask, ApiError>;
     /// Connected peers.
     async fn peers(&self) -> Result<Vec<Peer>, ApiError>;
+    /// Who belongs to the swarm.
+    async fn membership(&self) -> Result<Membership, ApiError>;
+    /// Invites a newcomer.
+    async fn invite(&self, request: NewInvitation) -> Result<InvitationView, ApiError>;
+    /// Takes invitations back, or puts members out.
+    async fn revoke(&self, request: NewRevocation) -> Result<Membership, ApiError>;
+    /// How the node is reached, whom it keeps away, and its limits.
+    async fn network(&self) -> Result<NetworkView, ApiError>;
+    /// Keeps a peer away.
+    async fn ban(&self, request: NewBan) -> Result<NetworkView, ApiError>;
+    /// Lets a peer come back.
+    async fn unban(&self, peer: &str) -> Result<NetworkView, ApiError>;
     /// The adopted playbook.
     async fn playbook(&self) -> Result<PlaybookView, ApiError>;
     /// Its newest revisions, newest first.
@@ -205,6 +219,16 @@ pub trait Node: Send + Sync + 'static {
     async fn artifacts(&self, limit: usize) -> Result<Vec<ArtifactView>, ApiError>;
     /// One artifact.
     async fn artifact(&self, cid: &str) -> Result<ArtifactView, ApiError>;
+    /// A person lets an artifact that waits for it go on.
+    async fn approve_artifact(&self, cid: &str) -> Result<ArtifactView, ApiError>;
+    /// A person refuses an artifact that is not merged yet.
+    async fn reject_artifact(
+        &self,
+        cid: &str,
+        request: RejectArtifact,
+    ) -> Result<ArtifactView, ApiError>;
+    /// As MO, takes merged artifacts back in one revision; returns the artifact that says so.
+    async fn revert_playbook(&self, request: RevertPlaybook) -> Result<ArtifactView, ApiError>;
     /// Who is MO and why.
     async fn mo(&self) -> Result<MoView, ApiError>;
     /// Gives the role of MO up.
@@ -214,4 +238,9 @@ pub trait Node: Send + Sync + 'static {
     async fn put_document(&self, document: Value) -> Result<String, ApiError>;
     /// Fetches a document by CID, from here or from the swarm.
     async fn get_document(&self, cid: &str) -> Result<Value, ApiError>;
+
+    /// Content by CID; `None` where the node keeps none.
+    fn content(&self) -> Option<std::sync::Arc<dyn crate::content::Content>> {
+        None
+    }
 }

@@ -24,8 +24,17 @@ pub struct NodeInfo {
     pub tools: usize,
     /// Number of connected peers.
     pub peers: usize,
+    /// Addresses dialled first, from the configuration or the command line.
+    #[serde(default)]
+    pub bootstrap: Vec<String>,
     /// `planner`, or the model's name and URL.
     pub inference: String,
+    /// How the private keys are kept: `plain files` or `encrypted`.
+    #[serde(default)]
+    pub keys: String,
+    /// Why the node does nothing now; absent while it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// A connected peer.
@@ -41,11 +50,21 @@ pub struct Peer {
     /// The program it says it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// Whether it was let into the swarm.
+    #[serde(default = "yes")]
+    pub admitted: bool,
+    /// Whether it is reached through a relay alone.
+    #[serde(default)]
+    pub relayed: bool,
     /// Whether it is in our gossip mesh.
     pub in_mesh: bool,
     /// Its gossip score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A twin known from its announcements.
@@ -171,7 +190,7 @@ pub struct ArtifactView {
     pub cid: String,
     /// The twin's DID that signed it.
     pub author: String,
-    /// `pending`, `merged` or `rejected`.
+    /// `review` (waits for a person), `pending`, `merged` or `rejected`.
     pub status: String,
     /// Why it was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,8 +201,32 @@ pub struct ArtifactView {
     pub critique: String,
     /// The delta.
     pub delta: Value,
+    /// What it would change of the adopted playbook; shown of one artifact, until it is merged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<PlaybookChange>,
     /// When (RFC 3339).
     pub ts: String,
+}
+
+/// `POST /artifacts/{cid}/reject`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RejectArtifact {
+    /// Why.
+    pub reason: String,
+}
+
+/// `POST /playbook/revert`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RevertPlaybook {
+    /// Artifacts to take back, and revisions all of whose artifacts are taken back.
+    #[serde(default)]
+    pub cids: Vec<String>,
+    /// Or a revision (or the genesis): everything merged since is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `GET /mo`.

@@ -4,6 +4,7 @@
 //! Every failure comes back as a [`CliError`]: what the node reports as a problem document
 //! (RFC 9457), and what keeps the node from being reached at all.
 
+mod content;
 mod failure;
 mod sse;
 
@@ -12,7 +13,7 @@ use std::{collections::VecDeque, io, path::PathBuf, time::Duration};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response,
-    body::{Bytes, Incoming},
+    body::{Body, Bytes, Incoming},
     client::conn::http1,
     header,
 };
@@ -26,6 +27,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+pub use self::content::Download;
 pub use self::sse::SseEvent;
 use self::{
     failure::{DOCTOR, from_problem, lost, problem, tcp_failure, unix_failure},
@@ -269,7 +271,11 @@ impl Client {
             })
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
+    async fn send<B>(&self, request: Request<B>) -> Result<Response<Incoming>, CliError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         match &self.endpoint {
             Endpoint::Unix(path) => {
                 let stream = connect(UnixStream::connect(path)).await;
@@ -426,11 +432,10 @@ async fn connect<S>(connecting: impl Future<Output = io::Result<S>>) -> io::Resu
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn exchange<S>(
-    stream: S,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<Incoming>, CliError>
+async fn exchange<S, B>(stream: S, request: Request<B>) -> Result<Response<Incoming>, CliError>
 where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let handshake = http1::handshake(TokioIo::new(stream)).await;

@@ -4,11 +4,16 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use pagi_bootstrap::BootstrapList;
+use pagi_hive::Review;
+use pagi_messages::Did;
 use pagi_policy::{Egress, EthicsConfig, HarmCategory};
 use pagi_twin::inference::{ChatModel, Engine, ModelConfig};
 use serde::Deserialize;
 
-use crate::cli::{CliError, RunArgs};
+use crate::{
+    cli::{CliError, RunArgs},
+    passphrase::Source,
+};
 
 /// Where the file is, below the data directory.
 pub const FILE: &str = "config.toml";
@@ -22,6 +27,19 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # bootstrap = []                                   # nodes to dial first, each ends in /p2p/PEERID
 # mdns = true                                      # look for nodes on the local network
 # control = "127.0.0.1:8006"                       # the control API
+# founders = []                                    # DIDs of nodes whose orders to stop are obeyed
+
+[network]
+# relay = "auto"                                   # use relays where nobody can reach this node: "on", "off"
+# relay_server = false                             # relay for others: for nodes everybody can reach
+# upnp = false                                     # ask the router to forward a port
+# announce = []                                    # addresses to be found at that the node cannot know
+# max_connections = 256
+# max_connections_per_ip = 32
+# max_memory_mib = 0                               # beyond it no inbound connections; 0: no limit
+# target_peers = 8                                 # dial peers until so many are connected
+# gossip_per_second = 1000                         # from one peer on one topic; 0: no limit
+# requests_per_second = 100                        # from one peer; 0: no limit
 
 [inference]
 # url = ""                                         # an OpenAI-compatible server; PAGI_LLM_URL
@@ -47,6 +65,14 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # max_parallel = 2                                 # at most so many at a time
 # tools = ["calculator", "did_verify_artifact", "hive_pull", "list_known_twins", "vc_verify"] # what they may use
 
+[hive]
+# review = "auto"                                  # "manual": a person approves what is merged (pagi artifact approve)
+# suite = "base"                                   # tasks a change must pass: a starter suite or a JSON Lines file
+[mailbox]
+# offer = false                                    # keep letters for twins of others that are away
+# collect = true                                   # have letters kept while this node is away
+# keepers = []                                     # DIDs of the nodes to keep them; any that offers it
+
 [egress]
 # private_networks = true                          # http tools may reach private addresses
 "#;
@@ -57,6 +83,8 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 pub struct Config {
     /// The node and its network.
     pub node: NodeSection,
+    /// How it stands in the network.
+    pub network: NetworkSection,
     /// The engine goals go to.
     pub inference: InferenceSection,
     /// Plugins.
@@ -67,8 +95,56 @@ pub struct Config {
     pub ethics: EthicsSection,
     /// Tasks of other nodes.
     pub work: WorkSection,
+    /// What the playbook takes in.
+    pub hive: HiveSection,
+    /// Letters kept for others, and by others.
+    pub mailbox: MailboxSection,
     /// Where http tools may go.
     pub egress: Egress,
+    /// Where the passphrase of the keys comes from; not in the file.
+    #[serde(skip)]
+    pub passphrase: Source,
+}
+
+/// `[mailbox]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MailboxSection {
+    /// Keep letters for twins of others.
+    pub offer: bool,
+    /// Have letters kept for the twins here.
+    pub collect: bool,
+    /// The nodes to keep them; any that offers it where there are none.
+    pub keepers: Vec<String>,
+}
+
+impl Default for MailboxSection {
+    fn default() -> Self {
+        Self {
+            offer: false,
+            collect: true,
+            keepers: Vec::new(),
+        }
+    }
+}
+
+/// `[hive]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HiveSection {
+    /// Who decides what is merged.
+    pub review: Review,
+    /// A starter suite's name, or a file of JSON Lines.
+    pub suite: String,
+}
+
+impl Default for HiveSection {
+    fn default() -> Self {
+        Self {
+            review: Review::Auto,
+            suite: "base".to_owned(),
+        }
+    }
 }
 
 /// `[node]`.
@@ -87,6 +163,11 @@ pub struct NodeSection {
     pub control: String,
     /// Also bind the prototype's ports.
     pub compat_ports: bool,
+    /// The command line named the swarm: then no swarm that was joined counts.
+    #[serde(skip)]
+    pub swarm_named: bool,
+    /// DIDs of nodes whose orders to stop are obeyed.
+    pub founders: Vec<String>,
 }
 
 impl Default for NodeSection {
@@ -101,8 +182,86 @@ impl Default for NodeSection {
             mdns: true,
             control: "127.0.0.1:8006".to_owned(),
             compat_ports: false,
+            swarm_named: false,
+            founders: Vec::new(),
         }
     }
+}
+
+/// `[network]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkSection {
+    /// Whether to use relays, and let others test whether this node can be reached.
+    pub relay: Switch,
+    /// Relay for others.
+    pub relay_server: bool,
+    /// Ask the router to forward a port.
+    pub upnp: bool,
+    /// Multiaddrs to be found at that the node cannot know.
+    pub announce: Vec<String>,
+    /// Connections in total.
+    pub max_connections: u32,
+    /// Inbound connections from one address.
+    pub max_connections_per_ip: u32,
+    /// Resident memory beyond which no inbound connection is taken, in MiB; 0 for no limit.
+    pub max_memory_mib: u64,
+    /// Peers to be connected with.
+    pub target_peers: usize,
+    /// Gossip messages a second from one peer on one topic; 0 for no limit.
+    pub gossip_per_second: u32,
+    /// Requests a second from one peer; 0 for no limit.
+    pub requests_per_second: u32,
+}
+
+impl Default for NetworkSection {
+    fn default() -> Self {
+        Self {
+            relay: Switch::Auto,
+            relay_server: false,
+            upnp: false,
+            announce: Vec::new(),
+            max_connections: 256,
+            max_connections_per_ip: 32,
+            max_memory_mib: 0,
+            target_peers: 8,
+            gossip_per_second: 1000,
+            requests_per_second: 100,
+        }
+    }
+}
+
+/// What a node that everybody starts from holds itself to, where the configuration says nothing else.
+const MEETING_POINT: (u32, u32, usize) = (1024, 128, 32);
+
+impl NetworkSection {
+    /// Makes the node one that others start from: it relays, and takes more connections.
+    pub fn serve_others(&mut self) {
+        let usual = Self::default();
+        self.relay_server = true;
+        let (connections, per_ip, peers) = MEETING_POINT;
+        if self.max_connections == usual.max_connections {
+            self.max_connections = connections;
+        }
+        if self.max_connections_per_ip == usual.max_connections_per_ip {
+            self.max_connections_per_ip = per_ip;
+        }
+        if self.target_peers == usual.target_peers {
+            self.target_peers = peers;
+        }
+    }
+}
+
+/// On, off, or as fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    /// As fits.
+    Auto,
+    /// On.
+    On,
+    /// Off.
+    Off,
 }
 
 /// `[inference]`.
@@ -323,6 +482,18 @@ impl Config {
         }
         if let Some(swarm) = &args.swarm {
             self.node.swarm.clone_from(swarm);
+            self.node.swarm_named = true;
+        }
+        self.network.relay_server |= args.relay_server;
+        self.network.upnp |= args.upnp;
+        if args.no_relay {
+            self.network.relay = Switch::Off;
+        }
+        if !args.announce.is_empty() {
+            self.network.announce.clone_from(&args.announce);
+        }
+        if args.meeting_point {
+            self.network.serve_others();
         }
         if let Some(control) = &args.control {
             self.node.control.clone_from(control);
@@ -332,6 +503,8 @@ impl Config {
         }
         self.node.compat_ports |= args.compat_ports;
         self.work.accept |= args.accept_work;
+        self.mailbox.offer |= args.keep_mail;
+        self.passphrase = args.passphrase.source();
         if !pagi_messages::wire::is_swarm_name(&self.node.swarm) {
             return Err(CliError::usage(
                 format!("`{}` cannot be a swarm's name", self.node.swarm),
@@ -343,6 +516,22 @@ impl Config {
         })?;
         self.node.bootstrap = list.as_slice().iter().map(ToString::to_string).collect();
         Ok(())
+    }
+
+    /// The founders of the swarm, as far as this node was told.
+    ///
+    /// # Errors
+    /// [`CliError`] for what is no DID.
+    pub fn founders(&self) -> Result<Vec<Did>, CliError> {
+        dids(&self.node.founders, "node.founders")
+    }
+
+    /// The nodes to keep letters.
+    ///
+    /// # Errors
+    /// [`CliError`] for what is no DID.
+    pub fn keepers(&self) -> Result<Vec<Did>, CliError> {
+        dids(&self.mailbox.keepers, "mailbox.keepers")
     }
 
     /// The engine goals go to.
@@ -382,6 +571,16 @@ impl Config {
             alignment_check: true,
         })
     }
+}
+
+fn dids(list: &[String], setting: &str) -> Result<Vec<Did>, CliError> {
+    let read = list.iter().map(|text| text.parse::<Did>());
+    read.collect::<Result<_, _>>().map_err(|error| {
+        CliError::usage(
+            format!("{setting}: {error}"),
+            "give DIDs of nodes (did:key:z6Mk…), as `pagi status` shows them",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ use crate::{
 pub const DEFAULT_GOAL: &str = "Check this machine's health and report anything above 80%";
 /// Time for a node process to be ready, for the swarm to meet, and for a playbook to spread.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Where a node of the demo logs, below its directory.
+const LOG: &str = "log.txt";
 /// How often a condition is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -88,26 +90,56 @@ struct DemoNode {
 /// [`CliError`] with what did not happen and where the nodes' logs are.
 pub async fn demo(args: DemoArgs, ctx: &Context) -> anyhow::Result<()> {
     let dir = tempfile::Builder::new().prefix("pagi-demo-").tempdir()?;
+    let mut interrupted = false;
     let done = tokio::select! {
         done = play(&args, ctx, dir.path()) => done,
         _ = tokio::signal::ctrl_c() => {
+            interrupted = true;
             Err(CliError::new("the demo was interrupted", "start it again with `pagi demo`").into())
         }
     };
-    match done {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            if let Some(error) = error
-                .downcast_ref::<CliError>()
-                .filter(|error| error.reported)
-            {
-                return Err(error.clone().into());
-            }
-            // What went wrong is in the nodes' logs: they outlive the demo.
-            let kept = dir.keep();
-            Err(error.context(format!("the nodes' logs are kept in {}", kept.display())))
-        }
+    let told = |error: &anyhow::Error| {
+        let known = error.downcast_ref::<CliError>();
+        interrupted || known.is_some_and(|error| error.reported)
+    };
+    if let Err(error) = &done
+        && !told(error)
+    {
+        // What went wrong is in the nodes' logs.
+        ctx.note(&logs(dir.path(), args.nodes));
     }
+    remove(dir).await;
+    done
+}
+
+/// The last lines of the nodes' logs.
+fn logs(dir: &Path, nodes: u8) -> String {
+    const LINES: usize = 12;
+    let mut text = Vec::new();
+    for index in 0..nodes {
+        let log = dir.join(format!("node{index}")).join(LOG);
+        let told = std::fs::read_to_string(log).unwrap_or_default();
+        let lines: Vec<&str> = told.lines().collect();
+        let last = lines.iter().skip(lines.len().saturating_sub(LINES));
+        text.extend(last.map(|line| format!("node {index}: {}", render::clean_line(line))));
+    }
+    if text.is_empty() {
+        text.push("the nodes' logs are empty".to_owned());
+    }
+    text.join("\n")
+}
+
+/// Removes the demo's directory. Nodes that were killed may still write to it for a moment.
+async fn remove(dir: tempfile::TempDir) {
+    let path = dir.keep();
+    for _ in 0..40 {
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {}
+            _ => return,
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+    tracing::warn!(path = %path.display(), "the demo's directory could not be removed");
 }
 
 async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> {
@@ -121,9 +153,9 @@ async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> 
     let clock = || render::dim(&format!("{:>6.2} s", start.elapsed().as_secs_f64()));
 
     say(render::bold(&format!(
-        "{} starting {} nodes on this machine",
+        "{} starting {} on this machine",
         clock(),
-        args.nodes
+        render::count(args.nodes.into(), "node")
     )));
     let mut nodes: Vec<DemoNode> = Vec::new();
     for index in 0..args.nodes {
@@ -137,7 +169,10 @@ async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> 
 
     let mo = wait(
         start,
-        "the nodes to meet and elect a Master Orchestrator",
+        match args.nodes {
+            1 => "the node to elect itself Master Orchestrator",
+            _ => "the nodes to meet and elect a Master Orchestrator",
+        },
         || agreed_mo(&nodes),
     )
     .await?;
@@ -174,7 +209,8 @@ async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> 
     ));
 
     let mut after = before.clone();
-    let mut adopted_by = nodes.len();
+    // Without a lesson there is nothing to adopt.
+    let mut adopted_by = 0;
     let mut again = None;
     if let Some(cid) = &first.artifact_cid {
         say(format!(
@@ -187,17 +223,20 @@ async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> 
         .await?;
         adopted_by = count_heads(&nodes, &after.head).await?;
         say(render::good(&format!(
-            "{} node {mo_index} validated and merged it; {adopted_by} of {} nodes adopted {}",
+            "{} node {mo_index} validated and merged it; {adopted_by} of {} adopted {}",
             clock(),
-            nodes.len(),
+            render::count(nodes.len(), "node"),
             after.head
         )));
         let other = (worker + 1) % nodes.len();
         let twin = make_twin(at(&nodes, other)?).await?;
-        say(render::bold(&format!(
-            "{} the same goal on node {other}, which never saw it",
-            clock()
-        )));
+        say(render::bold(&match nodes.len() {
+            1 => format!("{} the same goal by another twin of the node", clock()),
+            _ => format!(
+                "{} the same goal on node {other}, which never saw it",
+                clock()
+            ),
+        }));
         let second = ask(at(&nodes, other)?, &twin, &goal, |step| {
             say(render::step_line(step, ctx.width));
         })
@@ -250,6 +289,8 @@ async fn play(args: &DemoArgs, ctx: &Context, dir: &Path) -> anyhow::Result<()> 
     }
     if ctx.json {
         ctx.document(&report)?;
+    } else if ctx.quiet {
+        ctx.print(&render::clean_text(&report.output))?;
     }
     if report.status == GoalStatus::Completed {
         return Ok(());
@@ -286,7 +327,7 @@ fn tool_calls(interaction: &Interaction) -> usize {
 /// Starts a node process and waits for its ready document.
 async fn launch(dir: &Path, bootstrap: Option<String>) -> anyhow::Result<DemoNode> {
     std::fs::create_dir_all(dir)?;
-    let log = dir.join("log.txt");
+    let log = dir.join(LOG);
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(["run", "--json", "--no-mdns", "--no-control-tcp"])

@@ -7,8 +7,10 @@ mod cli;
 mod client;
 mod config;
 mod demo;
+mod passphrase;
 mod render;
 mod run;
+mod swarms;
 mod wiring;
 
 use std::process::ExitCode;

@@ -67,7 +67,7 @@ impl Hive {
             Err(rejection) => return rejection.judgement(),
         };
         let from = message.author().clone();
-        match self.act_on(message, from, now).await {
+        match self.act_on(message, from, data, now).await {
             Ok(()) => Judgement::Accept,
             Err(error) => Judgement::Ignore(error.to_string()),
         }

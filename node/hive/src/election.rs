@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use cid::Cid;
-use pagi_election::{Config, Durable, Input, Leader, Machine, Output, Status};
+use pagi_election::{Certificate, Config, Durable, Input, Leader, Machine, Output, Status};
 use pagi_messages::{
     Did, Event, EventType, SigningIdentity, Verified,
     content::to_dag_cbor,
@@ -12,13 +12,13 @@ use pagi_messages::{
 use pagi_store::{AuditRecord, Batch, Store};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
     error::HiveError,
     hive::now_ms,
-    ports::{Content, Gossip, Topic},
+    ports::{Content, Gossip, NetworkError, Topic},
 };
 
 /// Where the machine's durable state is kept.
@@ -26,6 +26,14 @@ const SETTING: &str = "election";
 /// A message that cannot be handed to the network for so long is given up; the machine repeats what
 /// matters.
 const SEND_PATIENCE: Duration = Duration::from_secs(2);
+/// Messages that wait to be handed to the network.
+const OUTGOING: usize = 64;
+/// The first wait before a certificate is stored again; it doubles each time.
+const STORE_AGAIN: Duration = Duration::from_millis(250);
+/// Time for one try to store a certificate.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+/// Tries to store the own certificate before the office is given back.
+const STORE_TRIES: u32 = 4;
 
 /// The MO in office and the block of its certificate.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +44,10 @@ pub struct Office {
     pub term: u64,
     /// Its certificate.
     pub certificate: Cid,
+    /// Who could vote.
+    pub electorate: Vec<Did>,
+    /// Who voted for it.
+    pub voters: Vec<Did>,
 }
 
 pub(crate) enum Command {
@@ -43,13 +55,27 @@ pub(crate) enum Command {
     Status(oneshot::Sender<(Status, Option<Leader>)>),
 }
 
+/// An own certificate that is being stored: the office is taken when it is there for all to fetch.
+struct Pending {
+    office: Office,
+    block: Vec<u8>,
+    tries: u32,
+}
+
+type Stored = (Cid, Result<Cid, NetworkError>);
+
 pub(crate) struct Driver {
     machine: Machine,
     identity: SigningIdentity,
     store: Store,
-    gossip: Arc<dyn Gossip>,
     content: Arc<dyn Content>,
     office: watch::Sender<Option<Office>>,
+    outgoing: mpsc::Sender<Vec<u8>>,
+    pending: Option<Pending>,
+    stored: mpsc::Sender<Stored>,
+    results: mpsc::Receiver<Stored>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl Driver {
@@ -60,6 +86,7 @@ impl Driver {
         gossip: Arc<dyn Gossip>,
         content: Arc<dyn Content>,
         office: watch::Sender<Option<Office>>,
+        stop: CancellationToken,
     ) -> Result<Self, HiveError> {
         let durable = match store.get_setting(SETTING)? {
             Some(value) => {
@@ -69,25 +96,37 @@ impl Driver {
         };
         let seed = Uuid::new_v4().as_u64_pair().0;
         let machine = Machine::new(config, identity.did().clone(), durable, now_ms(), seed);
+        let (outgoing, queue) = mpsc::channel(OUTGOING);
+        let (stored, results) = mpsc::channel(8);
+        let tasks = TaskTracker::new();
+        tasks.spawn(send_all(gossip, queue));
         Ok(Self {
             machine,
             identity,
             store,
-            gossip,
             content,
             office,
+            outgoing,
+            pending: None,
+            stored,
+            results,
+            tasks,
+            stop,
         })
     }
 
+    /// Runs until the node stops. `members` is what was heard of other nodes: it waits behind the
+    /// election's own messages, so that a flood of presence delays no vote.
     pub(crate) async fn run(
         mut self,
         mut commands: mpsc::Receiver<Command>,
-        stop: CancellationToken,
+        mut members: mpsc::Receiver<Input>,
     ) {
         loop {
             let wait = self.machine.next_tick_ms().saturating_sub(now_ms());
             let input = tokio::select! {
-                () = stop.cancelled() => break,
+                biased;
+                () = self.stop.cancelled() => break,
                 command = commands.recv() => match command {
                     None => break,
                     Some(Command::Input(input)) => input,
@@ -96,6 +135,13 @@ impl Driver {
                         continue;
                     }
                 },
+                Some((cid, result)) = self.results.recv() => {
+                    match self.certificate_stored(&cid, result) {
+                        Some(input) => input,
+                        None => continue,
+                    }
+                }
+                Some(input) = members.recv() => input,
                 () = tokio::time::sleep(Duration::from_millis(wait.min(60_000))) => Input::Tick,
             };
             if let Err(error) = self.step(input).await {
@@ -110,6 +156,13 @@ impl Driver {
         {
             tracing::warn!(%error, "could not step down in order");
         }
+        let Self {
+            outgoing, tasks, ..
+        } = self;
+        // What is queued, the step-down among it, still goes out.
+        drop(outgoing);
+        tasks.close();
+        let _ = tokio::time::timeout(SEND_PATIENCE, tasks.wait()).await;
     }
 
     /// One input, and its outputs in their order; the signed copy of each sent message goes back in.
@@ -124,13 +177,8 @@ impl Driver {
                 Output::Send(message) => {
                     let signed = Verified::sign(&self.identity, message)?;
                     let data = to_dag_cbor(signed.as_signed())?;
-                    let sending = self.gossip.publish(Topic::Election, data);
-                    match tokio::time::timeout(SEND_PATIENCE, sending).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => {
-                            tracing::debug!(%error, "an election message was not sent")
-                        }
-                        Err(_) => tracing::debug!("an election message was not sent in time"),
+                    if self.outgoing.try_send(data).is_err() {
+                        tracing::debug!("an election message was dropped: the network is slow");
                     }
                     outputs.extend(self.machine.handle(Input::Message(signed), now_ms()));
                 }
@@ -138,26 +186,10 @@ impl Driver {
                     mo,
                     term,
                     certificate,
-                } => {
-                    let block = to_dag_cbor(&certificate)?;
-                    let voters = certificate.voters().len();
-                    let cid = match self.content.put(block).await {
-                        Ok(cid) => cid,
-                        Err(error) => {
-                            tracing::warn!(%error, "the certificate could not be stored");
-                            certificate.cid()?
-                        }
-                    };
-                    self.log_elected(&mo, term, cid, voters, certificate.electorate.len())
-                        .await?;
-                    self.office.send_replace(Some(Office {
-                        mo,
-                        term,
-                        certificate: cid,
-                    }));
-                }
+                } => self.elected(mo, term, &certificate).await?,
                 Output::Vacant { term, reason } => {
                     tracing::info!(term, ?reason, "there is no MO now");
+                    self.pending = None;
                     self.office.send_replace(None);
                 }
                 Output::Refused { author, reason } => {
@@ -172,17 +204,92 @@ impl Driver {
         Ok(())
     }
 
-    async fn log_elected(
-        &self,
-        mo: &Did,
+    async fn elected(
+        &mut self,
+        mo: Did,
         term: u64,
-        certificate: Cid,
-        votes: usize,
-        electorate: usize,
+        certificate: &Certificate,
     ) -> Result<(), HiveError> {
+        let block = to_dag_cbor(certificate)?;
+        let office = Office {
+            certificate: certificate.cid()?,
+            electorate: certificate.electorate.clone(),
+            voters: certificate.voters().cloned().collect(),
+            mo,
+            term,
+        };
+        self.log_elected(&office).await?;
+        let mine = office.mo == *self.identity.did();
+        self.put(office.certificate, block.clone(), Duration::ZERO);
+        if mine {
+            // What this node signs as MO names the certificate: it must be there to be fetched.
+            self.office.send_if_modified(|now| {
+                let keep = now.as_ref().is_some_and(|now| now.mo == office.mo);
+                !keep && now.take().is_some()
+            });
+            self.pending = Some(Pending {
+                office,
+                block,
+                tries: 0,
+            });
+        } else {
+            self.pending = None;
+            self.office.send_replace(Some(office));
+        }
+        Ok(())
+    }
+
+    /// Stores a certificate beside the election.
+    fn put(&self, cid: Cid, block: Vec<u8>, after: Duration) {
+        let (content, stored) = (self.content.clone(), self.stored.clone());
+        let work = async move {
+            tokio::time::sleep(after).await;
+            let put = tokio::time::timeout(STORE_PATIENCE, content.put(block)).await;
+            let result = put.unwrap_or_else(|_| Err(NetworkError("it takes too long".into())));
+            let _ = stored.send((cid, result)).await;
+        };
+        self.tasks
+            .spawn(self.stop.clone().run_until_cancelled_owned(work));
+    }
+
+    /// A certificate is stored or not; the input that follows from it.
+    fn certificate_stored(
+        &mut self,
+        cid: &Cid,
+        result: Result<Cid, NetworkError>,
+    ) -> Option<Input> {
+        let ours = |pending: &Pending| pending.office.certificate == *cid;
+        let mut pending = self.pending.take_if(|pending| ours(pending))?;
+        match result {
+            Ok(_) => {
+                self.office.send_replace(Some(pending.office));
+                None
+            }
+            Err(error) if pending.tries < STORE_TRIES => {
+                tracing::warn!(%error, "the certificate could not be stored; it is tried again");
+                self.put(
+                    *cid,
+                    pending.block.clone(),
+                    STORE_AGAIN * (1 << pending.tries),
+                );
+                pending.tries += 1;
+                self.pending = Some(pending);
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "the office is given back: its certificate cannot be stored");
+                Some(Input::StepDown)
+            }
+        }
+    }
+
+    async fn log_elected(&self, office: &Office) -> Result<(), HiveError> {
+        let Office { mo, term, .. } = office;
+        let (votes, electorate) = (office.voters.len(), office.electorate.len());
         tracing::info!(%mo, term, votes, electorate, "a Master Orchestrator was elected");
         let now = from_unix_ms(now_ms());
-        let detail = json!({"mo": mo, "term": term, "certificate": certificate.to_string(),
+        let certificate = office.certificate.to_string();
+        let detail = json!({"mo": mo, "term": term, "certificate": certificate,
             "votes": votes, "electorate": electorate, "me": mo == self.identity.did()});
         let event = Event::new(
             Uuid::new_v4(),
@@ -193,11 +300,23 @@ impl Driver {
         )
         .about(mo.to_string());
         let audit = AuditRecord::new(rfc3339(now), mo.to_string(), "mo_elected", "accepted")
-            .about(certificate.to_string())
+            .about(certificate)
             .with_detail(detail);
         self.store
             .write(Batch::new().event(event).audit(audit))
             .await?;
         Ok(())
+    }
+}
+
+/// Hands messages to the network, in order, until the queue ends.
+async fn send_all(gossip: Arc<dyn Gossip>, mut queue: mpsc::Receiver<Vec<u8>>) {
+    while let Some(data) = queue.recv().await {
+        let sending = gossip.publish(Topic::Election, data);
+        match tokio::time::timeout(SEND_PATIENCE, sending).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "an election message was not sent"),
+            Err(_) => tracing::debug!("an election message was not sent in time"),
+        }
     }
 }

@@ -1,10 +1,15 @@
 //! What the hive can fail with.
 
-use pagi_messages::{DidError, content::ContentError};
-use pagi_playbook::{BadLink, GenesisError, Refusal, RevisionError};
+use cid::Cid;
+use pagi_messages::{DidError, SignedError, content::ContentError};
+use pagi_playbook::{BadLink, GenesisError, RevisionError};
+use pagi_policy::PolicyError;
 use pagi_store::StoreError;
 
-use crate::ports::NetworkError;
+use crate::{
+    gates::Refused,
+    ports::{EvaluateError, NetworkError},
+};
 
 /// A failure of the hive.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +27,31 @@ pub enum HiveError {
     #[error("the stored election state cannot be read: {0}")]
     ElectionState(serde_json::Error),
     /// This node's own validation refused an artifact.
-    #[error("the {gate} gate: {0}", gate = .0.gate())]
-    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The genesis' red lines cannot be compiled.
+    #[error("the genesis' ethics cannot be used: {0}")]
+    Ethics(#[from] PolicyError),
+    /// The task suite could not be run; nothing was merged.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// Only the MO can do it.
+    #[error("this node is not the MO")]
+    NotMo,
+    /// This node does not hold the artifact.
+    #[error("there is no artifact {0} on this node")]
+    UnknownArtifact(Cid),
+    /// The artifact does not wait for a person's judgement.
+    #[error("the artifact {cid} is {status}: it does not wait for a judgement")]
+    NotWaiting {
+        /// The artifact.
+        cid: Cid,
+        /// Its status.
+        status: String,
+    },
+    /// A body could not be signed.
+    #[error(transparent)]
+    Signed(#[from] SignedError),
     /// A revision made here does not fit the history; a fault of the program.
     #[error(transparent)]
     Revision(#[from] RevisionError),

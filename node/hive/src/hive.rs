@@ -1,18 +1,20 @@
 //! The handle to the hive, and the tasks behind it.
 
+mod presence;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use cid::Cid;
 use pagi_election::{Config, Input, Leader, Status};
 use pagi_messages::{
     Coordination, Did, Event, EventType, SigningIdentity, TwinPresence, Verified,
-    content::to_dag_cbor, event::from_unix_ms,
+    event::from_unix_ms,
 };
-use pagi_playbook::{Artifact, Dag, Genesis, Revision, Verification};
+use pagi_playbook::{Artifact, Dag, Genesis, GenesisError, Revision, State, Verification};
 use pagi_store::{Batch, Store};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -22,11 +24,12 @@ use uuid::Uuid;
 use crate::{
     election::{self, Driver, Office},
     error::HiveError,
-    greeting::Greetings,
+    gates,
     inbox::{self, Judgement},
-    library::{self, Library, LibraryParts, Snapshot},
+    library::{self, Library, LibraryParts, Review, Snapshot},
     live_view::{LiveView, SeenTwin},
-    ports::{Content, Gossip, Topic},
+    outbox::Outbox,
+    ports::{Content, Evaluate, Gossip, Topic},
 };
 
 /// How a hive is set up.
@@ -37,6 +40,10 @@ pub struct HiveConfig {
     pub genesis: Genesis,
     /// Timing of the election.
     pub election: Config,
+    /// Who decides what is merged.
+    pub review: Review,
+    /// Runs the task suite for the MO; without it the other gates decide alone.
+    pub evaluate: Option<Arc<dyn Evaluate>>,
 }
 
 /// A cloneable handle to the hive.
@@ -48,13 +55,19 @@ pub struct Hive {
 struct Inner {
     identity: SigningIdentity,
     store: Store,
-    gossip: Arc<dyn Gossip>,
+    outbox: Outbox,
     library: mpsc::Sender<library::Command>,
     election: mpsc::Sender<election::Command>,
+    /// What was heard of other nodes, for the election; it waits behind `election`.
+    members: mpsc::Sender<Input>,
+    /// The nodes heard lately, this one too, for the library.
+    live: watch::Sender<Arc<BTreeSet<Did>>>,
     snapshot: watch::Receiver<Snapshot>,
     office: watch::Receiver<Option<Office>>,
     view: Mutex<LiveView>,
     twins: Mutex<BTreeMap<String, TwinPresence>>,
+    /// Twins to be announced: new or changed ones.
+    changed: watch::Sender<BTreeSet<String>>,
     greet: Notify,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -66,17 +79,6 @@ pub(crate) fn now_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map(|elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
         .unwrap_or(0)
-}
-
-/// Signs a coordination message and gossips it.
-pub(crate) async fn say(
-    gossip: &dyn Gossip,
-    identity: &SigningIdentity,
-    message: Coordination,
-) -> Result<(), HiveError> {
-    let signed = Verified::sign(identity, message)?;
-    let data = to_dag_cbor(signed.as_signed())?;
-    Ok(gossip.publish(Topic::Coordination, data).await?)
 }
 
 impl Hive {
@@ -94,9 +96,14 @@ impl Hive {
         let (_, genesis) = dag.genesis().block()?;
         content.put(genesis).await?;
         let (snapshot_tx, snapshot) = watch::channel(library::snapshot(&dag));
+        let ethics = gates::ethics(&State::new(dag.genesis()).map_err(GenesisError::from)?)?;
         let (office_tx, office) = watch::channel(None);
+        let alone = BTreeSet::from([config.identity.did().clone()]);
+        let (live_tx, live) = watch::channel(Arc::new(alone));
         let (library_tx, library_rx) = mpsc::channel(256);
         let (election_tx, election_rx) = mpsc::channel(256);
+        let (members_tx, members_rx) = mpsc::channel(1024);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let driver = Driver::new(
             config.election,
             config.identity.clone(),
@@ -104,16 +111,23 @@ impl Hive {
             gossip.clone(),
             content.clone(),
             office_tx,
+            stop.clone(),
         )?;
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(driver.run(election_rx, stop.clone()));
+        tasks.spawn(driver.run(election_rx, members_rx));
+        let (outbox, sending) = Outbox::new(gossip.clone(), config.identity.clone(), stop.clone());
+        tasks.spawn(sending);
         let parts = LibraryParts {
             dag,
             identity: config.identity.clone(),
             store: store.clone(),
-            gossip: gossip.clone(),
+            gossip,
+            outbox: outbox.clone(),
             content,
+            evaluate: config.evaluate,
+            ethics,
+            review: config.review,
             office: office.clone(),
+            live,
             snapshot: snapshot_tx,
         };
         tasks.spawn(Library::run(parts, library_rx, stop.clone()));
@@ -121,13 +135,16 @@ impl Hive {
             inner: Arc::new(Inner {
                 identity: config.identity,
                 store,
-                gossip,
+                outbox,
                 library: library_tx,
                 election: election_tx,
+                members: members_tx,
+                live: live_tx,
                 snapshot,
                 office,
                 view: Mutex::default(),
                 twins: Mutex::default(),
+                changed: watch::Sender::default(),
                 greet: Notify::new(),
                 stop,
                 tasks,
@@ -206,19 +223,56 @@ impl Hive {
             .map_err(|_| HiveError::Closed)
     }
 
-    /// Validates, stores, pins and announces an artifact of this node.
+    /// Validates, stores, pins and announces an artifact of this node. Under manual review it is
+    /// announced when a person has approved it.
     ///
     /// # Errors
     /// [`HiveError::Refused`] where this node's own gates refuse it.
     pub async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, HiveError> {
-        let (reply, answer) = oneshot::channel();
-        let command = library::Command::Publish {
+        self.ask(|reply| library::Command::Publish {
             artifact: Box::new(artifact),
             reply,
-        };
+        })
+        .await
+    }
+
+    /// As MO, takes merged artifacts back, all of them in one revision. Returns the artifact that
+    /// says so.
+    ///
+    /// # Errors
+    /// [`HiveError::NotMo`] elsewhere, [`HiveError::Refused`] where one of them is not merged or all
+    /// are reverted already.
+    pub async fn revert(&self, artifacts: Vec<Cid>, reason: String) -> Result<Cid, HiveError> {
+        self.ask(|reply| library::Command::Revert {
+            artifacts,
+            reason,
+            reply,
+        })
+        .await
+    }
+
+    /// A person's judgement of an artifact that waits for one: approved, or rejected for a reason.
+    ///
+    /// # Errors
+    /// [`HiveError::UnknownArtifact`], [`HiveError::NotWaiting`], and [`HiveError::Refused`] where
+    /// a gate refuses it by now.
+    pub async fn review(&self, cid: Cid, verdict: Result<(), String>) -> Result<(), HiveError> {
+        self.ask(|reply| library::Command::Review {
+            cid,
+            verdict,
+            reply,
+        })
+        .await
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, HiveError>>) -> library::Command,
+    ) -> Result<T, HiveError> {
+        let (reply, answer) = oneshot::channel();
         self.inner
             .library
-            .send(command)
+            .send(command(reply))
             .await
             .map_err(|_| HiveError::Closed)?;
         answer.await.map_err(|_| HiveError::Closed)?
@@ -255,6 +309,14 @@ impl Hive {
         .await
     }
 
+    /// The playbook as it was at a revision, or at the genesis; none where it is unknown.
+    ///
+    /// # Errors
+    /// [`HiveError::Closed`].
+    pub async fn state_at(&self, cid: Cid) -> Result<Option<State>, HiveError> {
+        self.inspect(move |dag| dag.state_at(&cid)).await
+    }
+
     /// Replays the history as it lies on disk, every hash, signature and link checked.
     ///
     /// # Errors
@@ -276,7 +338,7 @@ impl Hive {
             },
             Topic::Coordination => match inbox::coordination(publisher, data, now) {
                 Err(rejection) => return rejection.judgement(),
-                Ok(message) => self.coordination(message, now).await,
+                Ok(message) => self.coordination(message, data, now).await,
             },
         };
         match sent {
@@ -288,19 +350,14 @@ impl Hive {
     async fn coordination(
         &self,
         message: Verified<Coordination>,
+        data: &[u8],
         now: u64,
     ) -> Result<(), HiveError> {
         let from = message.author().clone();
-        let new = self.view(|view| view.node_seen(&from, now));
-        let seen = Input::MemberSeen {
-            did: from.clone(),
-            reputation: 0,
-        };
-        self.election_input(seen).await?;
-        if new {
+        if self.node_heard(&from, now) {
             self.inner.greet.notify_one();
         }
-        self.act_on(message, from, now).await
+        self.act_on(message, from, data, now).await
     }
 
     /// Does what a message asks for, however it came here.
@@ -308,20 +365,12 @@ impl Hive {
         &self,
         message: Verified<Coordination>,
         from: Did,
+        data: &[u8],
         now: u64,
     ) -> Result<(), HiveError> {
         let command = match message.body().clone() {
             Coordination::TwinOnline(presence) => {
-                let event = self.event(
-                    EventType::TwinOnline,
-                    json!({"did": presence.did, "node": from,
-                           "capabilities": presence.capabilities}),
-                );
-                let event = event.about_twin(&presence.twin_id);
-                if self.view(|view| view.twin_seen(&from, presence, now)) {
-                    self.inner.store.append_event(event).await?;
-                }
-                return Ok(());
+                return self.twin_heard(&from, presence, data, now).await;
             }
             Coordination::TaskBroadcast { task, .. } => {
                 let event = self.event(EventType::TaskBroadcast, json!({"task": task}));
@@ -332,6 +381,7 @@ impl Hive {
                 return Ok(());
             }
             Coordination::NodeOnline { heads, .. } => {
+                self.view(|view| view.keep(&from, None, data, now));
                 library::Command::HeadsAnnounced { heads, from }
             }
             Coordination::PlaybookUpdate { cid, .. } => library::Command::HeadsAnnounced {
@@ -372,6 +422,12 @@ impl Hive {
         )
     }
 
+    /// Tells the library who is alive.
+    fn view_changed(&self) {
+        let live = self.nodes().into_iter().chain([self.did().clone()]);
+        self.inner.live.send_replace(Arc::new(live.collect()));
+    }
+
     /// Nodes heard lately, this one not among them.
     #[must_use]
     pub fn nodes(&self) -> Vec<Did> {
@@ -395,32 +451,15 @@ impl Hive {
             return;
         };
         if self.view(|view| view.node_gone(&did)) {
+            self.view_changed();
             let _ = self.election_input(Input::MemberLost { did }).await;
-        }
-    }
-
-    /// Sets the twins this node announces.
-    pub fn set_twins(&self, twins: Vec<TwinPresence>) {
-        let twins: BTreeMap<String, TwinPresence> = twins
-            .into_iter()
-            .map(|twin| (twin.twin_id.clone(), twin))
-            .collect();
-        let mut own = self
-            .inner
-            .twins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let changed = own.keys().ne(twins.keys());
-        *own = twins;
-        if changed {
-            self.inner.greet.notify_one();
         }
     }
 
     /// Offers a task to the swarm.
     ///
     /// # Errors
-    /// [`HiveError`] where it was not sent.
+    /// [`HiveError`] where it was not recorded.
     pub async fn broadcast_task(&self, task: Value) -> Result<(), HiveError> {
         let event = self.event(EventType::TaskBroadcast, json!({"task": task, "own": true}));
         self.inner.store.write(Batch::new().event(event)).await?;
@@ -432,58 +471,11 @@ impl Hive {
     /// # Errors
     /// [`HiveError`] where it was not sent.
     pub async fn share_task(&self, task: Value) -> Result<(), HiveError> {
-        self.say(Coordination::TaskBroadcast {
+        let message = Coordination::TaskBroadcast {
             task,
             timestamp: now_ms(),
-        })
-        .await
-    }
-
-    async fn say(&self, message: Coordination) -> Result<(), HiveError> {
-        say(self.inner.gossip.as_ref(), &self.inner.identity, message).await
-    }
-
-    /// Announces this node and its twins: when a peer turns up, and from time to time.
-    async fn presence(self) {
-        let mut greetings = Greetings::default();
-        loop {
-            let period = Duration::from_millis(self.view(|view| view.period_ms()));
-            tokio::select! {
-                () = self.inner.stop.cancelled() => return,
-                () = self.inner.greet.notified() => {
-                    // Several peers often turn up together: one hello is enough.
-                    // One who makes nodes appear all the time does not make this one shout.
-                    tokio::time::sleep(greetings.asked(tokio::time::Instant::now().into())).await;
-                }
-                () = tokio::time::sleep(period) => {}
-            }
-            for did in self.view(|view| view.expire(now_ms())) {
-                let _ = self.election_input(Input::MemberLost { did }).await;
-            }
-            let heads = self.playbook().heads;
-            let hello = Coordination::NodeOnline {
-                timestamp: now_ms(),
-                heads,
-            };
-            let twins: Vec<TwinPresence> = self
-                .inner
-                .twins
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .values()
-                .cloned()
-                .collect();
-            let mut messages = vec![hello];
-            for mut twin in twins {
-                twin.timestamp = now_ms();
-                messages.push(Coordination::TwinOnline(twin));
-            }
-            for message in messages {
-                if let Err(error) = self.say(message).await {
-                    tracing::debug!(%error, "presence was not sent");
-                }
-            }
-        }
+        };
+        self.inner.outbox.say_now(message).await
     }
 }
 

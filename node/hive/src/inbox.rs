@@ -72,6 +72,30 @@ pub fn coordination(
     Ok(message)
 }
 
+/// Reads a coordination message that someone else than its author hands on: the signature alone
+/// says whose it is. `None` for presence that is `known` (by its author and, of a twin, its id), which
+/// saves the check of the signature.
+///
+/// # Errors
+/// [`Rejection`].
+pub fn relayed(
+    data: &[u8],
+    now_ms: u64,
+    known: impl Fn(&Did, Option<&str>) -> bool,
+) -> Result<Option<Verified<Coordination>>, Rejection> {
+    let signed: Signed<Coordination> = decoded(data)?;
+    let twin = match &signed.body {
+        Coordination::TwinOnline(presence) => Some(presence.twin_id.as_str()),
+        _ => None,
+    };
+    if known(&signed.author, twin) {
+        return Ok(None);
+    }
+    let message = verified(signed)?;
+    fresh(message.body().timestamp(), now_ms)?;
+    Ok(Some(message))
+}
+
 /// Reads an election message.
 ///
 /// # Errors
@@ -90,16 +114,24 @@ fn read<T: Domain + DeserializeOwned>(
     publisher: &str,
     data: &[u8],
 ) -> Result<Verified<T>, Rejection> {
-    if data.len() > MAX_GOSSIP_BYTES {
-        return Err(Rejection::TooLarge(data.len()));
-    }
-    let signed: Signed<T> = from_dag_cbor(data)?;
+    let signed: Signed<T> = decoded(data)?;
     if Did::from_peer_id(publisher).ok().as_ref() != Some(&signed.author) {
         return Err(Rejection::WrongPublisher {
             publisher: publisher.chars().take(64).collect(),
             author: signed.author,
         });
     }
+    verified(signed)
+}
+
+fn decoded<T: DeserializeOwned>(data: &[u8]) -> Result<Signed<T>, Rejection> {
+    if data.len() > MAX_GOSSIP_BYTES {
+        return Err(Rejection::TooLarge(data.len()));
+    }
+    Ok(from_dag_cbor(data)?)
+}
+
+fn verified<T: Domain>(signed: Signed<T>) -> Result<Verified<T>, Rejection> {
     signed
         .verify()
         .map_err(|error| Rejection::Signature(error.to_string()))

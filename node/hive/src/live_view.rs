@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use pagi_messages::{Did, TwinPresence};
 
+use crate::roll::Roll;
+
 /// Presence is sent this often in a small swarm, milliseconds.
 pub const SHORTEST_PERIOD_MS: u64 = 12_000;
 /// Presence is sent at least this often, milliseconds.
 pub const LONGEST_PERIOD_MS: u64 = 300_000;
-/// Nodes in view up to which the shortest period holds.
-const SMALL_SWARM: u64 = 10;
+/// Nodes in view up to which the shortest period holds. Beyond, the whole swarm sends about one
+/// presence every three seconds, however large it is, until the longest period is reached.
+const SMALL_SWARM: u64 = 4;
+/// Nodes in view up to which everybody greets everybody at once.
+const GREETING_SWARM: usize = 10;
 /// A node not heard for so many periods is gone.
 const MISSED_PERIODS: u64 = 3;
 /// Nodes and twins remembered at the most.
@@ -30,7 +35,9 @@ pub struct SeenTwin {
 #[derive(Clone, Debug, Default)]
 pub struct LiveView {
     nodes: BTreeMap<Did, u64>,
-    twins: BTreeMap<String, SeenTwin>,
+    /// By twin id and the node that announced it.
+    twins: BTreeMap<(String, Did), SeenTwin>,
+    roll: Roll,
 }
 
 impl LiveView {
@@ -39,18 +46,21 @@ impl LiveView {
         if !self.nodes.contains_key(node) && self.nodes.len() >= MAX_ENTRIES {
             return false;
         }
-        self.nodes.insert(node.clone(), now_ms).is_none()
+        // What a neighbour's roll tells may be older than what was heard here.
+        let known = self.nodes.get(node).copied();
+        let heard = known.map_or(now_ms, |known| known.max(now_ms));
+        self.nodes.insert(node.clone(), heard).is_none()
     }
 
-    /// `node` announced a twin at `now_ms`. A twin belongs to the node that announced it first, for
-    /// as long as that node is heard: another node cannot take its id over.
+    /// `node` announced a twin at `now_ms`; returns whether that is news. Two nodes that announce the
+    /// same twin stand side by side: which of them has it, its key tells, and neither can hide the
+    /// other.
     pub fn twin_seen(&mut self, node: &Did, presence: TwinPresence, now_ms: u64) -> bool {
-        let taken = self
-            .twins
-            .get(&presence.twin_id)
-            .is_some_and(|seen| seen.node != *node && self.nodes.contains_key(&seen.node));
-        let full = !self.twins.contains_key(&presence.twin_id) && self.twins.len() >= MAX_ENTRIES;
-        if taken || full || presence.twin_id.len() > 64 {
+        let key = (presence.twin_id.clone(), node.clone());
+        let known = self.twins.get(&key);
+        let outdated = known.is_some_and(|seen| seen.heard_ms > now_ms);
+        let full = known.is_none() && self.twins.len() >= MAX_ENTRIES;
+        if outdated || full || presence.twin_id.len() > 64 {
             return false;
         }
         let twin = SeenTwin {
@@ -58,20 +68,19 @@ impl LiveView {
             node: node.clone(),
             heard_ms: now_ms,
         };
-        self.twins
-            .insert(twin.presence.twin_id.clone(), twin)
-            .is_none()
+        self.twins.insert(key, twin).is_none()
     }
 
     /// A node is known to be gone. Returns whether it was in view.
     pub fn node_gone(&mut self, node: &Did) -> bool {
         self.twins.retain(|_, twin| twin.node != *node);
+        self.roll.forget(node);
         self.nodes.remove(node).is_some()
     }
 
     /// Drops what was not heard for too long; returns the nodes dropped.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Did> {
-        let patience = self.period_ms() * MISSED_PERIODS;
+        let patience = self.patience_ms();
         let gone: Vec<Did> = self
             .nodes
             .iter()
@@ -83,7 +92,42 @@ impl LiveView {
         }
         self.twins
             .retain(|_, twin| now_ms.saturating_sub(twin.heard_ms) <= patience);
+        self.roll.expire(now_ms.saturating_sub(patience));
         gone
+    }
+
+    /// How long a node that is not heard counts as alive in a swarm of this size, milliseconds.
+    #[must_use]
+    pub fn patience_ms(&self) -> u64 {
+        self.period_ms() * MISSED_PERIODS
+    }
+
+    /// The least time between two announcements made because others turned up, milliseconds. In a
+    /// small swarm everybody greets everybody at once; in a large one that would be a storm.
+    #[must_use]
+    pub fn greeting_gap_ms(&self) -> u64 {
+        if self.nodes.len() < GREETING_SWARM {
+            0
+        } else {
+            self.period_ms() / 20
+        }
+    }
+
+    /// Keeps what `node` said of itself or of a twin, signed, for neighbours that ask.
+    pub fn keep(&mut self, node: &Did, twin: Option<&str>, data: &[u8], heard_ms: u64) {
+        self.roll.keep(node, twin, data, heard_ms);
+    }
+
+    /// What nodes said of themselves.
+    #[must_use]
+    pub fn roll(&self) -> &Roll {
+        &self.roll
+    }
+
+    /// Whether a twin is known as one of `node`.
+    #[must_use]
+    pub fn twin_is_of(&self, twin_id: &str, node: &Did) -> bool {
+        self.twins.contains_key(&(twin_id.to_owned(), node.clone()))
     }
 
     /// How often to announce oneself in a swarm of this size, milliseconds.
@@ -142,25 +186,34 @@ mod tests {
     }
 
     #[test]
-    fn a_living_nodes_twin_cannot_be_taken_over() {
+    fn nobody_hides_a_twin_by_announcing_it_first() {
         let mut view = LiveView::default();
         view.node_seen(&did(1), 0);
         view.node_seen(&did(2), 0);
         assert!(view.twin_seen(&did(1), twin("a", 11), 0));
-        assert!(!view.twin_seen(&did(2), twin("a", 12), 1));
-        assert_eq!(view.twins()[0].node, did(1));
+        assert!(view.twin_seen(&did(2), twin("a", 11), 1));
+        assert!(!view.twin_seen(&did(2), twin("a", 11), 2));
+        let mut nodes: Vec<Did> = view.twins().into_iter().map(|twin| twin.node).collect();
+        nodes.sort();
+        let mut both = vec![did(1), did(2)];
+        both.sort();
+        assert_eq!(nodes, both);
         view.node_gone(&did(1));
-        assert!(view.twin_seen(&did(2), twin("a", 12), 2));
+        assert_eq!(view.twins()[0].node, did(2));
     }
 
     #[test]
     fn the_period_grows_with_the_swarm() {
         let mut view = LiveView::default();
         assert_eq!(view.period_ms(), SHORTEST_PERIOD_MS);
-        for n in 0..100 {
+        for n in 0..49 {
             view.node_seen(&did(n), 0);
         }
-        assert_eq!(view.period_ms(), SHORTEST_PERIOD_MS * 101 / 10);
+        assert_eq!(view.period_ms(), SHORTEST_PERIOD_MS * 50 / 4);
+        for n in 49..200 {
+            view.node_seen(&did(n), 0);
+        }
+        assert_eq!(view.period_ms(), LONGEST_PERIOD_MS);
     }
 
     proptest! {

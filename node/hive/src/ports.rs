@@ -1,7 +1,10 @@
-//! What the hive needs of the network, as small traits.
+//! What the hive needs of the network and of a twin's mind, as small traits.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cid::Cid;
+use pagi_playbook::{State, evaluation::Report};
 
 /// Which gossip topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,12 @@ pub trait Gossip: Send + Sync {
     /// # Errors
     /// [`NetworkError`] where the message could not be handed over.
     async fn publish(&self, topic: Topic, data: Vec<u8>) -> Result<(), NetworkError>;
+
+    /// `peer` did what no honest node does, such as announcing a revision that is not sound. For the
+    /// network to act on; returns at once.
+    fn misbehaved(&self, peer: &str, reason: &str) {
+        tracing::warn!(peer, reason, "a peer misbehaved");
+    }
 }
 
 /// Blocks by CID.
@@ -38,7 +47,26 @@ pub trait Content: Send + Sync {
     async fn get(&self, cid: &Cid, providers: &[String]) -> Result<Vec<u8>, NetworkError>;
 }
 
+/// Runs a suite of tasks under two playbooks, in a sandbox that reads only.
+#[async_trait]
+pub trait Evaluate: Send + Sync {
+    /// How `current` and `candidate` do on the same tasks.
+    ///
+    /// # Errors
+    /// [`EvaluateError`] where the suite could not be run; nothing is merged then.
+    async fn evaluate(
+        &self,
+        current: Arc<State>,
+        candidate: Arc<State>,
+    ) -> Result<Report, EvaluateError>;
+}
+
 /// The network said no.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NetworkError(pub String);
+
+/// The suite could not be run.
+#[derive(Debug, thiserror::Error)]
+#[error("the task suite could not be run: {0}")]
+pub struct EvaluateError(pub String);

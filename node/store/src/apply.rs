@@ -6,9 +6,11 @@ use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use crate::{
     batch::{BatchOutcome, Prepared, PreparedOp, StoredArtifact},
+    documents,
     error::StoreError,
     messages,
     model::StoreLimits,
+    swarms,
     tables::{
         ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, BySeq, EVENTS, GRANTS, INBOX, MEMORY, OUTBOX, TOOLS,
         Table,
@@ -80,6 +82,7 @@ fn apply_op(
         PreparedOp::OutgoingDone(key) => {
             txn.open_table(OUTBOX.definition())?.remove(key.as_str())?;
         }
+        PreparedOp::DocumentGone(name) => documents::remove(txn, name)?,
         PreparedOp::Memory { entry, bytes } => {
             let twin_id = entry.twin_id.as_str();
             let mut table = txn.open_table(MEMORY.definition())?;
@@ -99,6 +102,8 @@ fn apply_op(
                 .insert(cid.as_str(), block.as_slice())?;
         }
         PreparedOp::Log(op) => op.apply(txn)?,
+        PreparedOp::Journal { swarm, bytes } => swarms::append(txn, swarm, bytes)?,
+        PreparedOp::EnterSwarm { unnamed, swarm } => swarms::switch(txn, unnamed, swarm)?,
         PreparedOp::ArtifactStatus {
             cid,
             status,

@@ -14,8 +14,8 @@ use crate::{
     },
     synced::LogOp,
     tables::{
-        ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, ByName, EMOTION, EVENTS, GRANTS, HEADS, MEMORY, NODE,
-        OUTBOX, PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
+        ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, ByName, DOCUMENTS, EMOTION, EVENTS, GRANTS, HEADS,
+        JOURNAL, MEMORY, NODE, OUTBOX, PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
     },
     tasks,
 };
@@ -93,6 +93,19 @@ enum Op {
     Peers(Vec<String>),
     Task(Change),
     Log(LogOp),
+    Journal {
+        swarm: String,
+        entry: Value,
+    },
+    EnterSwarm {
+        unnamed: String,
+        swarm: String,
+    },
+    Document {
+        name: String,
+        value: Value,
+    },
+    DocumentGone(String),
 }
 
 impl Batch {
@@ -292,6 +305,27 @@ impl Batch {
         self.with(Op::Log(op))
     }
 
+    pub(crate) fn with_journal(self, swarm: String, entry: Value) -> Self {
+        self.with(Op::Journal { swarm, entry })
+    }
+
+    pub(crate) fn entering(self, unnamed: String, swarm: String) -> Self {
+        self.with(Op::EnterSwarm { unnamed, swarm })
+    }
+
+    /// Puts a document under its name, replacing what was there.
+    pub fn document(self, name: impl Into<String>, value: Value) -> Self {
+        self.with(Op::Document {
+            name: name.into(),
+            value,
+        })
+    }
+
+    /// Takes a document away, if it is there.
+    pub fn document_gone(self, name: impl Into<String>) -> Self {
+        self.with(Op::DocumentGone(name.into()))
+    }
+
     /// Encodes the records, so that the writer need not and a bad one fails here.
     pub(crate) fn prepare(self) -> Result<Prepared, StoreError> {
         let ops = self
@@ -351,6 +385,7 @@ pub(crate) enum PreparedOp {
         bytes: Vec<u8>,
     },
     OutgoingDone(String),
+    DocumentGone(String),
     Event {
         event: Box<Event>,
         bytes: Vec<u8>,
@@ -369,6 +404,14 @@ pub(crate) enum PreparedOp {
         required: bool,
     },
     Log(LogOp),
+    Journal {
+        swarm: String,
+        bytes: Vec<u8>,
+    },
+    EnterSwarm {
+        unnamed: String,
+        swarm: String,
+    },
 }
 
 impl PreparedOp {
@@ -380,6 +423,7 @@ impl PreparedOp {
             | Self::Receive { bytes, .. }
             | Self::Outgoing { bytes, .. }
             | Self::Event { bytes, .. }
+            | Self::Journal { bytes, .. }
             | Self::Audit { bytes } => bytes.len(),
             Self::Artifact { bytes, block, .. } => bytes.len() + block.len(),
             Self::Log(op) => op.bytes(),
@@ -388,7 +432,9 @@ impl PreparedOp {
             | Self::Revoke(_)
             | Self::ReadMessages { .. }
             | Self::OutgoingDone(_)
-            | Self::ArtifactStatus { .. } => 0,
+            | Self::DocumentGone(_)
+            | Self::ArtifactStatus { .. }
+            | Self::EnterSwarm { .. } => 0,
         }
     }
 }
@@ -472,6 +518,8 @@ impl Op {
                 bytes: OUTBOX.json(&message)?,
             }),
             Self::OutgoingDone(key) => Ok(PreparedOp::OutgoingDone(key)),
+            Self::Document { name, value } => put(DOCUMENTS, name, &value),
+            Self::DocumentGone(name) => Ok(PreparedOp::DocumentGone(name)),
             Self::Event(event) => {
                 let bytes = EVENTS.json(&event)?;
                 Ok(PreparedOp::Event {
@@ -502,6 +550,11 @@ impl Op {
                 })
             }
             Self::Log(op) => Ok(PreparedOp::Log(op.prepare()?)),
+            Self::Journal { swarm, entry } => Ok(PreparedOp::Journal {
+                bytes: JOURNAL.json(&entry)?,
+                swarm,
+            }),
+            Self::EnterSwarm { unnamed, swarm } => Ok(PreparedOp::EnterSwarm { unnamed, swarm }),
             Self::ArtifactStatus {
                 cid,
                 status,

@@ -14,7 +14,7 @@ use redb::{Builder, Database, DatabaseError, StorageError};
 
 use crate::{error::StoreError, tables};
 
-const DATABASE: &str = "pagi.redb";
+pub(crate) const DATABASE: &str = "pagi.redb";
 const UNFINISHED: &str = "pagi.redb.new";
 const LOCK: &str = "pagi.lock";
 

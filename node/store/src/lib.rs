@@ -10,6 +10,7 @@
 //! - [`tasks`]: work asked of the swarm, and work done for it;
 //! - [`batch`]: several writes as one atomic transaction;
 //! - [`store`]: the handle, opening and closing, and the write methods; `read` has the reads;
+//! - `swarms`: what is kept for each swarm, and the change from one to another;
 //! - [`synced`]: the log of signed messages that other nodes catch up from;
 //! - [`tail`]: the event log as an endless, gapless stream;
 //! - `file`, `tables`, `record`: the file and its lock, the tables and their schema version, and
@@ -18,6 +19,7 @@
 
 mod apply;
 pub mod batch;
+mod documents;
 pub mod error;
 mod file;
 pub mod messages;
@@ -25,6 +27,7 @@ pub mod model;
 mod read;
 mod record;
 pub mod store;
+mod swarms;
 pub mod synced;
 mod tables;
 pub mod tail;

@@ -77,6 +77,9 @@ pub struct OutboxMessage {
     pub next_attempt_ms: u64,
     /// Why the last try failed.
     pub last_error: Option<String>,
+    /// The mailbox that holds a copy for the recipient.
+    #[serde(default)]
+    pub held_by: Option<String>,
 }
 
 impl OutboxMessage {

@@ -71,6 +71,12 @@ impl Store {
         Self::open_with(dir, StoreLimits::default())
     }
 
+    /// Whether there is a store in `dir`. Nothing is made or opened.
+    #[must_use]
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(file::DATABASE).exists()
+    }
+
     /// [`Store::open`] with limits of one's own.
     ///
     /// # Errors

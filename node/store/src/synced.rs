@@ -1,6 +1,6 @@
 //! The log of signed coordination messages that other nodes catch up from, by author, time and id.
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::{
     batch::Batch,
@@ -70,6 +70,62 @@ impl LogOp {
         }
         Ok(())
     }
+}
+
+/// A place in the log as it is on the shelf of a swarm that is not in use; it sorts like the log.
+fn shelved((author, at, id): (&str, u64, &[u8])) -> String {
+    let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{author} {at:020} {id}")
+}
+
+/// The place that [`shelved`] was given.
+fn unshelved(text: &str) -> Option<(&str, u64, Vec<u8>)> {
+    let mut parts = text.split(' ');
+    let (author, at, hex) = (parts.next()?, parts.next()?, parts.next()?);
+    let id = (0..hex.len())
+        .step_by(2)
+        .map(|n| u8::from_str_radix(hex.get(n..n + 2)?, 16).ok())
+        .collect::<Option<Vec<u8>>>()?;
+    Some((author, at.parse().ok()?, id))
+}
+
+type Shelf<'txn> = Table<'txn, (&'static str, &'static str, &'static str), &'static [u8]>;
+
+/// Lays the log of a swarm aside: it is nothing to the members of another one.
+pub(crate) fn lay_aside(
+    txn: &WriteTransaction,
+    shelf: &mut Shelf<'_>,
+    from: &str,
+) -> Result<(), StoreError> {
+    let mut log = txn.open_table(SYNC_LOG.definition())?;
+    while let Some((key, bytes)) = log.pop_first()? {
+        let key = shelved(key.value());
+        shelf.insert((from, SYNC_LOG.name, key.as_str()), bytes.value())?;
+    }
+    Ok(())
+}
+
+/// Brings the log of a swarm out again.
+pub(crate) fn bring_out(
+    txn: &WriteTransaction,
+    shelf: &mut Shelf<'_>,
+    to: &str,
+) -> Result<(), StoreError> {
+    let mut log = txn.open_table(SYNC_LOG.definition())?;
+    let end = format!("{}\0", SYNC_LOG.name);
+    let mut keys = Vec::new();
+    for row in shelf.range((to, SYNC_LOG.name, "")..(to, end.as_str(), ""))? {
+        let (key, bytes) = row?;
+        let key = key.value().2.to_owned();
+        let (author, at, id) =
+            unshelved(&key).ok_or_else(|| SYNC_LOG.corrupt(&key, "no place in the log"))?;
+        log.insert((author, at, &id[..]), bytes.value())?;
+        keys.push(key);
+    }
+    for key in keys {
+        shelf.remove((to, SYNC_LOG.name, key.as_str()))?;
+    }
+    Ok(())
 }
 
 impl Batch {

@@ -58,13 +58,21 @@ pub(crate) const REVISIONS: ByName = Table::new("revisions");
 pub(crate) const SYNC_LOG: Table<(&str, u64, &[u8])> = Table::new("sync_log");
 /// Up to which time an author's messages had to go from there.
 pub(crate) const SYNC_FLOORS: ByName = Table::new("sync_floors");
+/// Who was let into a swarm and who was put out, by swarm and sequence number.
+pub(crate) const JOURNAL: Table<(&str, u64)> = Table::new("swarm_journal");
+/// What belongs to swarms this node is away from, by swarm, table and key.
+pub(crate) const SHELF: Table<(&str, &str, &str)> = Table::new("swarm_shelf");
 pub(crate) const SETTINGS: ByName = Table::new("settings");
+/// Documents by name.
+pub(crate) const DOCUMENTS: ByName = Table::new("documents");
 /// Single values of the node's own.
 pub(crate) const NODE: ByName = Table::new("node");
 /// Key in [`NODE`]: the CIDs of the playbook heads.
 pub(crate) const HEADS: &str = "heads";
 /// Key in [`NODE`]: the multiaddrs of remembered peers.
 pub(crate) const PEERS: &str = "peers";
+/// Key in [`NODE`]: the swarm whose playbook and election are in use.
+pub(crate) const SWARM: &str = "swarm";
 /// Key in [`NODE`]: messages that end by then are refused, for they may have been forgotten.
 pub(crate) const INBOX_FLOOR: &str = "inbox_floor";
 
@@ -170,7 +178,7 @@ pub(crate) fn create_missing(db: &Database) -> Result<(), StoreError> {
 }
 
 /// How many tables there are beside that of the schema's version.
-const TABLES: usize = 20;
+const TABLES: usize = 23;
 
 fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
     for table in [
@@ -187,6 +195,7 @@ fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
         ASKED_TASKS,
         WORKED_TASKS,
         SYNC_FLOORS,
+        DOCUMENTS,
     ] {
         create(txn, table)?;
     }
@@ -196,6 +205,8 @@ fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
     create(txn, AUDIT)?;
     create(txn, INBOX)?;
     create(txn, INBOX_ENDS)?;
+    create(txn, JOURNAL)?;
+    create(txn, SHELF)?;
     create(txn, SYNC_LOG)
 }
 

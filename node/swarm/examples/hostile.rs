@@ -16,6 +16,7 @@
     reason = "a measuring program, not part of a node"
 )]
 
+#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/it/attacker.rs"]
 mod attacker;
 

@@ -38,6 +38,7 @@ use crate::commands::{Command, Publish, Query, Resend};
 use crate::config::{Rate, SwarmLimits};
 use crate::dialer::{Dial, Dialer};
 use crate::error::SwarmError;
+use crate::gate::Gate;
 use crate::inbound::{Feedback, GossipMessage, Inbound, InboundRequest, Outbox, PeerEvent};
 use crate::limiter::{Bucket, Limiter};
 use crate::names::Resolver;
@@ -169,6 +170,7 @@ pub(crate) struct Setup {
     pub(crate) reach: Reach,
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) resolver: Arc<dyn Resolver>,
+    pub(crate) gated: bool,
 }
 
 /// The handle's ends of the behaviour's channels.
@@ -212,6 +214,7 @@ pub(crate) struct NodeBehaviour {
     // What is going on.
     pub(crate) peers: HashMap<PeerId, Peer>,
     pub(crate) admission: Admission<ConnectionId>,
+    pub(crate) gate: Gate,
     pub(crate) limiter: Limiter<PeerId>,
     /// Own messages, held to the rate others take.
     own_rate: Option<(Rate, Bucket)>,
@@ -247,10 +250,11 @@ impl NodeBehaviour {
             reach,
             announce,
             resolver,
+            gated,
         } = setup;
         let local = keypair.public().to_peer_id();
-        let topics = Known::default();
-        let net = Net::new(keypair, &names, &limits, &reach, topics.clone())?;
+        let topics = Known::new(Arc::clone(&counters));
+        let net = Net::new(keypair, &names, &limits, &reach, gated, topics.clone())?;
         let now = Instant::now();
         let own_rate = limits.gossip_rate.map(below);
         let own_rate = own_rate.map(|rate| (rate, Bucket::new(rate, now)));
@@ -289,6 +293,7 @@ impl NodeBehaviour {
             provided: Quota::default(),
             peers: HashMap::new(),
             admission,
+            gate: Gate::new(gated),
             limiter,
             own_rate,
             far_peers: false,
@@ -329,6 +334,7 @@ impl Net {
         names: &Names,
         limits: &SwarmLimits,
         reach: &Reach,
+        gated: bool,
         known: Known,
     ) -> io::Result<Self> {
         let local = keypair.public().to_peer_id();
@@ -362,7 +368,7 @@ impl Net {
                 MAX_REQUEST_TIME,
             ),
             pace: exchange(&names.pace, MESSAGE_ID_BYTES, MAX_QUESTIONS, ANSWER_TIME),
-            kad: dht(local, names),
+            kad: dht(local, names, gated),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             relay: relay
@@ -403,8 +409,17 @@ fn gossip(
         // Own messages go to every subscriber at once, mesh or not.
         .flood_publish(true)
         // A verdict may take as long as a message stays in this history: about seven seconds.
+        // A node of a small swarm is connected with everybody, and whom own messages reach at once need
+        // not be told by many. What the mesh loses is asked for.
+        .mesh_n(4)
+        .mesh_n_low(3)
+        .mesh_n_high(6)
+        // What one packet may make a node check.
         .max_messages_per_rpc(Some(64))
         .history_length(10)
+        // gossipsub says "I have it" to its whole mesh for every copy that arrives, duplicates too:
+        // for small messages that costs more than the copies it saves.
+        .idontwant_message_size_threshold(32 * 1024)
         .history_gossip(3)
         .duplicate_cache_time(Duration::from_secs(limits.duplicate_seconds.into()))
         .connection_handler_queue_len(SEND_QUEUE)
@@ -446,13 +461,17 @@ fn below(rate: Rate) -> Rate {
 
 /// The swarm's DHT, as a server unless nobody can reach this node: it is a DHT of this swarm's nodes
 /// only.
-fn dht(local: PeerId, names: &Names) -> kad::Behaviour<MemoryStore> {
+fn dht(local: PeerId, names: &Names, gated: bool) -> kad::Behaviour<MemoryStore> {
     let mut config = kad::Config::new(names.kad.clone());
     config
         .set_query_timeout(Duration::from_secs(30))
         // What is kept is looked at before, see `dht.rs`.
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_periodic_bootstrap_interval(Some(Duration::from_secs(300)));
+    if gated {
+        // Strangers stay out of the routing table: only those let in are added.
+        config.set_kbucket_inserts(kad::BucketInserts::Manual);
+    }
     let store = MemoryStoreConfig {
         max_records: MAX_RECORDS,
         max_value_bytes: whereabouts::MAX_BYTES + 1,

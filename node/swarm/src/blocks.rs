@@ -31,6 +31,8 @@ const DAG_CBOR: u64 = 0x71;
 const SHA2_256: u64 = 0x12;
 /// Largest block, in bytes; what other IPFS nodes accept as well.
 const MAX_BLOCK_BYTES: usize = 1024 * 1024;
+/// Largest block taken from others, in bytes; Kubo's own bound.
+const MAX_RECEIVED_BYTES: usize = 2 * 1024 * 1024;
 /// Head start of connected peers before the DHT is asked for a block.
 const DHT_AFTER: Duration = Duration::from_millis(300);
 /// Pause between two DHT searches for the same block.
@@ -58,16 +60,56 @@ impl Swarm {
         check_size(dag_cbor.len(), MAX_BLOCK_BYTES)?;
         let cid = dag_cbor_cid(&dag_cbor)?;
         let ipfs = self.ipfs().await?;
-        if let State::Damaged = state(&ipfs, &cid).await? {
-            self.discard(&cid).await?;
-        }
+        let _gate = self.shared.content.gate.read().await;
         let block = Block::new(cid, dag_cbor).map_err(SwarmError::store)?;
-        ipfs.put_block(&block).await.map_err(SwarmError::store)?;
-        sync_dirs(vec![self.blocks_dir()]).await?;
-        if pin {
-            self.pin_with(&ipfs, &cid).await?;
+        self.store_block(&block).await?;
+        match pin {
+            true => self.pin_with(&ipfs, &cid).await?,
+            false => self.note_fresh(cid),
         }
         Ok(cid)
+    }
+
+    /// Stores a block that someone delivered, unpinned, after checking its bytes against its CID.
+    ///
+    /// # Errors
+    /// [`SwarmError::TooLarge`] beyond 2 MiB, [`SwarmError::Store`] when they do not fit or the disk
+    /// fails, or [`SwarmError::Closed`] after shutdown.
+    pub async fn keep_block(&self, cid: &Cid, data: Vec<u8>) -> Result<(), SwarmError> {
+        check_size(data.len(), MAX_RECEIVED_BYTES)?;
+        let block = Block::new(*cid, data).map_err(SwarmError::store)?;
+        let _gate = self.shared.content.gate.read().await;
+        self.store_block(&block).await?;
+        self.note_fresh(*cid);
+        Ok(())
+    }
+
+    /// Stores a checked block durably and tells those who wait for it.
+    pub(crate) async fn store_block(&self, block: &Block) -> Result<(), SwarmError> {
+        let ipfs = self.ipfs().await?;
+        if let State::Damaged = state(&ipfs, block.cid()).await? {
+            self.discard(block.cid()).await?;
+        }
+        ipfs.put_block(block).await.map_err(SwarmError::store)?;
+        sync_dirs(vec![self.blocks_dir()]).await
+    }
+
+    /// A block of the local store, checked; `None` when it is not there or damaged.
+    ///
+    /// # Errors
+    /// [`SwarmError::Store`], or [`SwarmError::Closed`] after shutdown.
+    pub async fn local_block(&self, cid: &Cid) -> Result<Option<Vec<u8>>, SwarmError> {
+        match state(&self.ipfs().await?, cid).await? {
+            State::Good(block) => Ok(Some(block.data().to_vec())),
+            State::Damaged | State::Missing => Ok(None),
+        }
+    }
+
+    /// Keeps a block from garbage collection for a while.
+    pub(crate) fn note_fresh(&self, cid: Cid) {
+        if let Ok(mut fresh) = self.shared.content.fresh.lock() {
+            fresh.note(cid, std::time::Instant::now());
+        }
     }
 
     /// Fetches a block: from the local store, else over bitswap from any connected peer, from
@@ -107,6 +149,7 @@ impl Swarm {
         match fetched {
             Ok(Ok(block)) => {
                 block.verify().map_err(SwarmError::store)?;
+                self.note_fresh(*cid);
                 Ok(block.data().to_vec())
             }
             Ok(Err(_)) if self.shared.commands.is_closed() => Err(SwarmError::Closed),
@@ -222,7 +265,7 @@ impl Swarm {
         sync_dirs(vec![pins.join(shard(cid)), pins]).await
     }
 
-    fn blocks_dir(&self) -> PathBuf {
+    pub(crate) fn blocks_dir(&self) -> PathBuf {
         self.shared.store_dir.join("blockstore")
     }
 
@@ -238,13 +281,13 @@ impl Swarm {
 }
 
 /// What the local store has under a CID.
-enum State {
+pub(crate) enum State {
     Good(Block),
     Damaged,
     Missing,
 }
 
-async fn state(ipfs: &Ipfs, cid: &Cid) -> Result<State, SwarmError> {
+pub(crate) async fn state(ipfs: &Ipfs, cid: &Cid) -> Result<State, SwarmError> {
     match ipfs.repo().get_block_now(cid).await {
         Ok(Some(block)) => Ok(State::Good(block)),
         Ok(None) => Ok(State::Missing),
@@ -282,12 +325,12 @@ fn peer_addr(peer: PeerId) -> Multiaddr {
 }
 
 /// The text under which the store files a CID.
-fn v1(cid: &Cid) -> Cid {
+pub(crate) fn v1(cid: &Cid) -> Cid {
     Cid::new_v1(cid.codec(), *cid.hash())
 }
 
 /// The store's subdirectory for a CID: the next-to-last two characters of its text.
-fn shard(cid: &Cid) -> String {
+pub(crate) fn shard(cid: &Cid) -> String {
     let text = v1(cid).to_string();
     let end = text.len().saturating_sub(1);
     text.get(end.saturating_sub(2)..end)

@@ -161,6 +161,35 @@ impl request_response::Codec for BytesCodec {
     }
 }
 
+fn unlimited(max: usize) -> BytesCodec {
+    BytesCodec {
+        max,
+        intake: Intake::new(usize::MAX, None),
+    }
+}
+
+/// The frame at the start of `bytes`, read as from a stream that ends with them.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] for a frame longer than `max`, [`io::ErrorKind::UnexpectedEof`] for
+/// one that is not whole.
+#[doc(hidden)]
+pub fn read_frame(bytes: &[u8], max: usize) -> io::Result<Vec<u8>> {
+    let mut stream = futures::io::Cursor::new(bytes);
+    futures::executor::block_on(unlimited(max).read(&mut stream))
+}
+
+/// `data` as a frame.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] where it is longer than `max`.
+#[doc(hidden)]
+pub fn write_frame(data: &[u8], max: usize) -> io::Result<Vec<u8>> {
+    let mut stream = Vec::new();
+    futures::executor::block_on(unlimited(max).write(&mut stream, data))?;
+    Ok(stream)
+}
+
 #[cfg(test)]
 mod tests {
     use futures::executor::block_on;
@@ -168,24 +197,17 @@ mod tests {
 
     use super::*;
 
-    fn codec(max: usize) -> BytesCodec {
-        BytesCodec {
-            max,
-            intake: Intake::new(usize::MAX, None),
-        }
-    }
-
     fn roundtrip(data: &[u8], max: usize) -> io::Result<Vec<u8>> {
         let mut wire = Vec::new();
-        block_on(codec(usize::MAX).write(&mut wire, data))?;
-        block_on(codec(max).read(&mut Cursor::new(wire)))
+        block_on(unlimited(usize::MAX).write(&mut wire, data))?;
+        block_on(unlimited(max).read(&mut Cursor::new(wire)))
     }
 
     #[test]
     fn what_arrives_at_once_is_bounded_and_given_back() {
         let mut wire = Vec::new();
-        block_on(codec(1 << 20).write(&mut wire, &[7; 30_000])).unwrap();
-        let mut small = codec(1 << 20);
+        block_on(unlimited(1 << 20).write(&mut wire, &[7; 30_000])).unwrap();
+        let mut small = unlimited(1 << 20);
         small.intake = Intake::new(20_000, None);
         let refused = block_on(small.read(&mut Cursor::new(&wire))).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::OutOfMemory);
@@ -215,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_closed_stream_is_not_an_empty_reply() {
-        let codec = codec(10);
+        let codec = unlimited(10);
         for wire in [&[][..], &[0, 0], &[0, 0, 0, 3, 1, 2]] {
             let error = block_on(codec.read(&mut Cursor::new(wire.to_vec()))).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
@@ -225,7 +247,7 @@ mod tests {
     #[test]
     fn too_much_is_not_written() {
         let mut wire = Vec::new();
-        assert!(block_on(codec(2).write(&mut wire, b"abc")).is_err());
+        assert!(block_on(unlimited(2).write(&mut wire, b"abc")).is_err());
         assert!(wire.is_empty());
     }
 }

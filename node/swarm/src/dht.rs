@@ -55,7 +55,7 @@ impl NodeBehaviour {
                     kad::InboundRequest::AddProvider {
                         record: Some(record),
                     },
-            } => {
+            } if self.gate.is_in(&record.provider) => {
                 let now = Instant::now();
                 if !self.provided.take(record.provider, &record.key, now) {
                     self.counters.records_refused.add(1);
@@ -71,7 +71,7 @@ impl NodeBehaviour {
                         record: Some(record),
                         ..
                     },
-            } => {
+            } if self.gate.is_in(&source) => {
                 if let Err(error) = self.keep_record(source, record) {
                     tracing::debug!(%source, %error, "record not kept");
                     self.counters.records_refused.add(1);

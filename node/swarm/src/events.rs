@@ -12,6 +12,7 @@ use libp2p::{PeerId, gossipsub, identify, ping, request_response};
 use crate::behaviour::{Action, Dialling, NetEvent, NodeBehaviour};
 use crate::config::split_peer;
 use crate::error::SwarmError;
+use crate::gate::STRANGER;
 use crate::inbound::{GossipMessage, InboundRequest, PeerEvent, Reply, Verdict};
 use crate::memory::resident_bytes;
 use crate::pace::Id;
@@ -54,6 +55,9 @@ impl NodeBehaviour {
             }
         }
         for (peer, score) in self.limiter.scores(now) {
+            if !self.gate.is_in(&peer) {
+                continue;
+            }
             self.net.gossip.set_application_score(&peer, score);
         }
         self.part_with_offenders(now);
@@ -79,6 +83,9 @@ impl NodeBehaviour {
                     .or_default()
                     .connections
                     .insert(connection_id, Link::new(endpoint, Instant::now()));
+                if !self.gate.is_in(&peer_id) {
+                    self.net.gossip.set_application_score(&peer_id, STRANGER);
+                }
                 self.dialer.connected(peer_id);
                 self.dialled(connection_id, peer_id);
                 self.prove(peer_id);
@@ -202,7 +209,8 @@ impl NodeBehaviour {
         let offenders: Vec<PeerId> = self
             .peers
             .keys()
-            .filter(|peer| bad(peer))
+            // A stranger's score is low for being one. It is the application that sends it away.
+            .filter(|peer| self.gate.is_in(peer) && bad(peer))
             .copied()
             .collect();
         for id in offenders {
@@ -288,7 +296,7 @@ impl NodeBehaviour {
         }
         let new = !std::mem::replace(&mut peer.member, true);
         // A node that cannot be reached does not offer to answer.
-        if info.protocols.contains(&self.names.kad) {
+        if info.protocols.contains(&self.names.kad) && self.gate.is_in(&peer_id) {
             for addr in &addrs {
                 self.net.kad.add_address(&peer_id, addr.clone());
             }
@@ -364,6 +372,9 @@ impl NodeBehaviour {
 
     fn on_message(&mut self, from: PeerId, id: gossipsub::MessageId, message: gossipsub::Message) {
         self.counters.received.add(1);
+        if !self.gate.is_in(&from) {
+            return self.message_dropped(Verdict::new(self.feedback_sender.clone(), id, from, 0));
+        }
         let topic = message.topic.as_str();
         let author = message.source.unwrap_or(from);
         let peers = self.counters.connected.get() as usize;

@@ -21,7 +21,8 @@
 //! |---|---|
 //! | `config.rs`, `reach.rs`, `error.rs`, `stats.rs` | what goes in, what can go wrong, what is counted |
 //! | `start.rs` | building the node and bringing up its listeners |
-//! | `handle.rs`, `blocks.rs` | the [`Swarm`] handle: network calls, content calls |
+//! | `handle.rs`, `blocks.rs` | the [`Swarm`] handle: network calls, calls for single blocks |
+//! | `content/` | files, folders, pins of whole DAGs, CAR files, garbage |
 //! | `inbound.rs` | what the network delivers: gossip, requests, peer events |
 //! | `behaviour.rs`, `commands.rs`, `events.rs`, `dht.rs` | the libp2p behaviour and its reactions |
 //! | `nat.rs` | the behaviour's part in getting through routers: relays, hole punching, dial-back |
@@ -30,6 +31,7 @@
 //! | `watched.rs` | what a peer sends, counted before gossipsub works on it |
 //! | `names.rs`, `whereabouts.rs` | host names in addresses; where a DID is to be found |
 //! | `seen.rs`, `quota.rs` | which messages were there before; how much of the DHT one peer may fill (both pure) |
+//! | `gate.rs` | who is let in, where that is not everybody (pure) |
 //! | `memory.rs` | how much memory the process uses |
 //! | `peers.rs`, `scoring.rs`, `protocol.rs`, `codec.rs`, `sole.rs` | connected peers, score weights, protocol names, framing, a shareable behaviour |
 
@@ -39,10 +41,12 @@ mod blocks;
 mod codec;
 mod commands;
 mod config;
+mod content;
 mod dht;
 mod dialer;
 mod error;
 mod events;
+mod gate;
 mod handle;
 mod inbound;
 mod limiter;
@@ -65,7 +69,13 @@ mod whereabouts;
 
 pub use admission::Banned;
 pub use blocks::StoreCheck;
+#[doc(hidden)]
+pub use codec::{read_frame, write_frame};
 pub use config::{DEFAULT_SWARM, Rate, SwarmConfig, SwarmLimits, SwarmOptions};
+pub use content::{
+    Added, BlockSource, Collected, ContentError, DagLimits, Entry, EntryKind, EntryTarget,
+    Imported, NewEntry, Pin, check_name, raw_cid,
+};
 pub use error::SwarmError;
 pub use handle::{Published, Swarm};
 pub use inbound::{GossipMessage, Inbound, InboundRequest, PeerEvent, Reply, Verdict};

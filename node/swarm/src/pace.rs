@@ -14,17 +14,18 @@ use std::time::{Duration, Instant};
 use crate::protocol::MESSAGE_ID_BYTES;
 
 /// A mark is set after this many messages...
-const MARK_MESSAGES: usize = 64;
+const MARK_MESSAGES: usize = 32;
 /// ...or this many bytes, whichever comes first.
 const MARK_BYTES: usize = 1024 * 1024;
 /// Unanswered marks per receiver at which publishing pauses.
-const WINDOW: usize = 8;
+const WINDOW: usize = 4;
 /// How long a receiver may take to answer.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(3);
 /// How long a receiver that did not answer is not waited for.
 const EXEMPT: Duration = Duration::from_secs(30);
 /// Send queue per peer that never overflows at this pace, doubled because gossipsub splits it
-/// between own and forwarded messages.
+/// between own and forwarded messages. gossipsub takes the memory for it with every connection, some
+/// 230 bytes a place, so a larger window would cost every node megabytes.
 pub(crate) const SEND_QUEUE: usize = 4 * MARK_MESSAGES * WINDOW;
 
 /// The publisher's side.

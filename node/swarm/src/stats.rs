@@ -16,6 +16,8 @@ pub struct SwarmStats {
     pub publish_dropped: u64,
     /// Copies of other nodes' messages that one peer's full or stale queue lost.
     pub forward_dropped: u64,
+    /// Copies of gossip messages received, duplicates included.
+    pub gossip_copies: u64,
     /// Gossip messages received, each content once.
     pub received: u64,
     /// Received messages judged valid and forwarded.
@@ -89,6 +91,7 @@ counters!(
     publish_retries,
     publish_dropped,
     forward_dropped,
+    gossip_copies,
     received,
     accepted,
     rejected,

@@ -23,25 +23,39 @@ use libp2p::{Multiaddr, PeerId};
 
 use crate::config::Rate;
 use crate::limiter::Bucket;
+use crate::stats::Counters;
 
 /// gossipsub that takes messages of known topics only.
 pub(crate) type Gossip = gossipsub::Behaviour<Known, gossipsub::AllowAllSubscriptionFilter>;
 
-/// The topics this node listens to. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Known(Arc<RwLock<HashSet<TopicHash>>>);
+/// The topics this node listens to. Clones share them. gossipsub asks it to unpack each copy of a
+/// message before it looks whether it knows the message, so copies are counted here.
+#[derive(Clone)]
+pub(crate) struct Known {
+    topics: Arc<RwLock<HashSet<TopicHash>>>,
+    counters: Arc<Counters>,
+}
 
 impl Known {
+    /// No topics yet; copies are counted in `counters`.
+    pub(crate) fn new(counters: Arc<Counters>) -> Self {
+        Known {
+            topics: Arc::default(),
+            counters,
+        }
+    }
+
     /// Adds a topic.
     pub(crate) fn add(&self, topic: TopicHash) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(topic);
     }
 }
 
 impl DataTransform for Known {
     fn inbound_transform(&self, raw: RawMessage) -> Result<gossipsub::Message, io::Error> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        self.counters.gossip_copies.add(1);
+        let known = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         if !known.contains(&raw.topic) {
             return Err(io::Error::other("not a topic of this node"));
         }

@@ -17,11 +17,14 @@ impl Mind {
     /// # Errors
     /// [`TwinError::UnknownTwin`], [`TwinError::Act`].
     pub async fn act(&self, request: ActRequest) -> Result<ActOutcome, TwinError> {
-        self.require(&request.twin_id)?;
+        self.going(&self.require(&request.twin_id)?)?;
         let outcome = self.perform(&request).await;
         let verdict = match &outcome {
             Ok(_) => "done",
-            Err(TwinError::Act(ActError::NotAllowed(_) | ActError::Unknown(_))) => "refused",
+            Err(
+                TwinError::Unethical(_)
+                | TwinError::Act(ActError::NotAllowed(_) | ActError::Unknown(_)),
+            ) => "refused",
             Err(_) => "failed",
         };
         let audit = AuditRecord::new(now_text(), &request.twin_id, "actuator", verdict)
@@ -68,6 +71,8 @@ impl Mind {
                     .get("parameters")
                     .cloned()
                     .unwrap_or_else(|| json!({}));
+                self.judge_call(Some(&request.twin_id), name, &arguments)
+                    .await?;
                 self.inner
                     .tools
                     .call(&request.twin_id, name, arguments)

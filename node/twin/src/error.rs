@@ -35,9 +35,18 @@ pub enum TwinError {
     /// The ethics gate refused a message; the text says why.
     #[error("the message is refused: {0}")]
     Refused(String),
+    /// The ethics gate refused a tool call, a question or an answer; the text says why.
+    #[error("{0}")]
+    Unethical(String),
     /// The other side does not take a message, and trying again would not help.
     #[error("the message is not taken: {0}")]
     NotTaken(String),
+    /// An order to stop is in force; the text says whose and why.
+    #[error("{0}")]
+    Stopped(String),
+    /// An order is not obeyed.
+    #[error("the order is not obeyed: {0}")]
+    Order(#[from] pagi_messages::OrderRefused),
     /// An act failed or is not allowed.
     #[error(transparent)]
     Act(#[from] ActError),

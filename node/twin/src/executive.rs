@@ -2,26 +2,29 @@
 //!
 //! `goal -> ethics -> playbook -> context -> inference -> tools -> reflection -> artifact`; the rest
 //! of the flow (`CID -> gossip -> MO -> playbook`) is the hive's. The flow is [`Mind::interact`];
-//! each of its steps is a method of [`Trace`](crate::trace::Trace) or of this file.
+//! each of its steps is a method of [`Trace`](crate::trace::Trace) or of this file; a model's turns are
+//! in `conversation.rs`.
 
 use std::{collections::BTreeSet, time::Instant};
 
 use pagi_api::goal::{GoalRequest, GoalStatus, Interaction, ProgressSink, StepKind, StepStatus};
-use pagi_messages::Verified;
+use pagi_messages::{Did, Verified};
 use pagi_playbook::{Artifact, Evidence};
 use pagi_policy::{Refusal, Subject, Verdict};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    about::{covers, missing},
+    conversation::not_tried,
     error::TwinError,
     guest::{Guest, Running},
-    inference::{ChatModel, Engine, ModelError},
+    inference::{Engine, ModelError},
     mind::{Mind, known_cases, now_ms},
     planner::{
         self, Drafted, Knowledge, ToolInfo,
-        answer::{Call, CallFailure, Judged, judge, words},
-        slots::{Slots, abstracted},
+        answer::{Call, CallFailure, Judged, judge},
+        parts::{self, Part, parts},
     },
     ports::Adopted,
     reflection::{Finished, Lesson, reflect},
@@ -30,17 +33,46 @@ use crate::{
 };
 
 /// What thinking and acting came to.
-struct Outcome {
-    engine: String,
-    fallback: Option<String>,
-    case: Option<String>,
-    calls: Vec<Call>,
-    templates: Vec<Option<pagi_playbook::CaseStep>>,
-    judged: Judged,
+pub(crate) struct Outcome {
+    pub(crate) engine: String,
+    pub(crate) fallback: Option<String>,
+    pub(crate) case: Option<String>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) templates: Vec<Option<pagi_playbook::CaseStep>>,
+    pub(crate) judged: Judged,
+    /// The goal was one thing, so that what was done is the way to do it.
+    pub(crate) whole: bool,
 }
 
-/// The longest tool result a model is shown, bytes.
-const MAX_SHOWN: usize = 16 * 1024;
+impl Outcome {
+    pub(crate) fn planned(judged: Judged) -> Self {
+        Self {
+            engine: "planner".into(),
+            fallback: None,
+            case: None,
+            calls: Vec::new(),
+            templates: Vec::new(),
+            judged,
+            whole: true,
+        }
+    }
+}
+
+/// What ends a goal early.
+pub(crate) enum Stop {
+    /// The ethics gate refused what the twin was about to do or say.
+    Refused(Box<Refusal>),
+    /// The model gave no answer.
+    Model(ModelError),
+    /// The node itself failed.
+    Node(TwinError),
+}
+
+impl<E: Into<TwinError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Node(error.into())
+    }
+}
 
 impl Mind {
     /// Runs a goal of `twin_id`; steps go to `progress` as they end.
@@ -68,6 +100,7 @@ impl Mind {
         progress: Option<ProgressSink>,
     ) -> Result<Interaction, TwinError> {
         let twin = self.require(twin_id)?;
+        self.going(&twin)?;
         check_goal(&request.goal)?;
         let playbook = self.inner.collective.playbook();
         let mut trace = Trace::start(self, twin, request.goal, guest, &playbook, progress).await?;
@@ -80,9 +113,18 @@ impl Mind {
         let context = trace.build_context().await?;
         let mut tools = self.catalog(twin_id).await;
         tools.retain(|tool| trace.may_call(&tool.name));
-        let outcome = self
+        if parts::is_not_to_be_kept(&trace.goal) {
+            tools.retain(|tool| tool.name != planner::REMEMBER);
+        }
+        let acted = self
             .think_and_act(&mut trace, &playbook, &tools, &context)
-            .await?;
+            .await;
+        let outcome = match acted {
+            Ok(outcome) => outcome,
+            Err(Stop::Refused(refusal)) => return trace.refused(*refusal).await,
+            Err(Stop::Model(error)) => not_tried(&trace.engine, &error),
+            Err(Stop::Node(error)) => return Err(error),
+        };
         let output = Subject::Output(&outcome.judged.output);
         if let Some(refusal) = self.judge(&mut trace, &playbook, output)? {
             return trace.refused(refusal).await;
@@ -149,51 +191,75 @@ impl Mind {
         playbook: &Adopted,
         tools: &[ToolInfo],
         context: &str,
-    ) -> Result<Outcome, TwinError> {
-        match self.engine() {
-            Engine::Planner => self.run_planner(trace, playbook, tools).await,
-            Engine::Model(model) => {
-                match self
-                    .run_model(trace, playbook, tools, model, context)
-                    .await?
-                {
-                    Ok(outcome) => Ok(outcome),
-                    Err(error) if model.fall_back_to_planner => {
-                        let mut outcome = self.run_planner(trace, playbook, tools).await?;
-                        outcome.fallback = Some(error.to_string());
-                        outcome.judged.output = format!(
-                            "{}\n(The planner answered: {error}.)",
-                            outcome.judged.output
-                        );
-                        Ok(outcome)
-                    }
-                    Err(error) => Ok(Outcome {
-                        engine: model.name().to_owned(),
-                        fallback: None,
-                        case: None,
-                        calls: Vec::new(),
-                        templates: Vec::new(),
-                        judged: Judged {
-                            reached: false,
-                            output: format!(
-                                "The goal was not tried: {error}. To let the built-in planner try \
-                                 when the model is away, set `inference.fallback = \"planner\"` \
-                                 (PAGI_LLM_FALLBACK=planner)."
-                            ),
-                            contributed: Vec::new(),
-                        },
-                    }),
-                }
+    ) -> Result<Outcome, Stop> {
+        let Engine::Model(model) = self.engine() else {
+            return self.run_planner(trace, playbook, tools).await;
+        };
+        match self.run_model(trace, playbook, tools, model, context).await {
+            Err(Stop::Model(error)) if model.fall_back_to_planner => {
+                trace.hand_over();
+                let mut outcome = self.run_planner(trace, playbook, tools).await?;
+                outcome.fallback = Some(error.to_string());
+                outcome.judged.output = format!(
+                    "{}\n(The planner answered: {error}.)",
+                    outcome.judged.output
+                );
+                Ok(outcome)
             }
+            done => done,
         }
     }
 
+    /// Plans and does each part of the goal in turn. The goal is reached where every part is.
     async fn run_planner(
         &self,
         trace: &mut Trace,
         playbook: &Adopted,
         tools: &[ToolInfo],
-    ) -> Result<Outcome, TwinError> {
+    ) -> Result<Outcome, Stop> {
+        let parts = parts(&trace.goal);
+        if let [only] = parts.as_slice()
+            && only.undone.is_none()
+        {
+            let goal = trace.goal.clone();
+            return self.run_part(trace, playbook, tools, &goal).await;
+        }
+        let mut all = Outcome::planned(Judged {
+            reached: true,
+            output: String::new(),
+            contributed: Vec::new(),
+        });
+        all.whole = false;
+        let mut answers = Vec::new();
+        for Part { goal, undone } in parts {
+            let done = match undone {
+                Some(why) => Outcome::planned(Judged {
+                    reached: false,
+                    output: format!("Not done: \u{201c}{goal}\u{201d} ({why})."),
+                    contributed: Vec::new(),
+                }),
+                None => self.run_part(trace, playbook, tools, &goal).await?,
+            };
+            all.judged.reached &= done.judged.reached;
+            let before = all.calls.len();
+            all.judged
+                .contributed
+                .extend(done.judged.contributed.iter().map(|at| before + at));
+            all.calls.extend(done.calls);
+            all.templates.extend(done.templates);
+            answers.push(done.judged.output);
+        }
+        all.judged.output = answers.join("\n");
+        Ok(all)
+    }
+
+    async fn run_part(
+        &self,
+        trace: &mut Trace,
+        playbook: &Adopted,
+        tools: &[ToolInfo],
+        goal: &str,
+    ) -> Result<Outcome, Stop> {
         let start = Instant::now();
         let cases = known_cases(playbook);
         let tally = |name: &str| {
@@ -209,29 +275,28 @@ impl Mind {
             tool_tally: &tally,
             has_memories,
         };
-        let drafted = planner::plan(&trace.goal, &knowledge);
+        let drafted = planner::plan(goal, &knowledge);
         trace.planned(&drafted.plan, start).await?;
+        if drafted.plan.steps.is_empty() && parts::is_not_to_be_kept(goal) {
+            return Ok(Outcome::planned(Judged {
+                reached: true,
+                output: "Nothing of this was kept, as you ask.".to_owned(),
+                contributed: Vec::new(),
+            }));
+        }
         if drafted.plan.steps.is_empty() {
-            let judged = Judged {
+            return Ok(Outcome::planned(Judged {
                 reached: false,
                 output: format!("I cannot do this: {}.", drafted.plan.missing.join("; ")),
                 contributed: Vec::new(),
-            };
-            return Ok(Outcome {
-                engine: "planner".into(),
-                fallback: None,
-                case: None,
-                calls: Vec::new(),
-                templates: Vec::new(),
-                judged,
-            });
+            }));
         }
-        let mut outcome = self.run_plan(trace, playbook, drafted).await?;
+        let mut outcome = self.run_plan(trace, playbook, tools, goal, drafted).await?;
         // A followed case that failed is not the last word: look around as if nothing were known.
         if !outcome.judged.reached && outcome.case.is_some() {
             let start = Instant::now();
             let drafted = planner::plan(
-                &trace.goal,
+                goal,
                 &Knowledge {
                     cases: &[],
                     ..knowledge
@@ -239,7 +304,7 @@ impl Mind {
             );
             if !drafted.plan.steps.is_empty() {
                 trace.planned(&drafted.plan, start).await?;
-                let again = self.run_plan(trace, playbook, drafted).await?;
+                let again = self.run_plan(trace, playbook, tools, goal, drafted).await?;
                 if again.judged.reached {
                     let failed = outcome.case.take();
                     outcome = Outcome {
@@ -257,38 +322,61 @@ impl Mind {
         &self,
         trace: &mut Trace,
         playbook: &Adopted,
+        tools: &[ToolInfo],
+        goal: &str,
         drafted: Drafted,
-    ) -> Result<Outcome, TwinError> {
+    ) -> Result<Outcome, Stop> {
         let mut calls = Vec::new();
         for (step, answers) in drafted.plan.steps.iter().zip(&drafted.answers) {
-            let result = self
-                .call_tool(trace, playbook, &step.tool, step.parameters.clone())
-                .await?;
+            let acts = !tools
+                .iter()
+                .any(|tool| tool.name == step.tool && tool.read_only);
+            // What changed something once is not done again for the same goal.
+            let result = match trace.done_before(&step.tool, &step.parameters, acts) {
+                Some(result) => result,
+                None => {
+                    self.call_tool(trace, playbook, &step.tool, step.parameters.clone())
+                        .await?
+                }
+            };
             calls.push(Call {
                 tool: step.tool.clone(),
                 result,
                 answers: *answers,
             });
         }
-        let judged = judge(&trace.goal, drafted.condition.as_ref(), &calls);
-        Ok(Outcome {
-            engine: "planner".into(),
-            fallback: None,
-            case: drafted.plan.case,
-            calls,
-            templates: drafted.templates.into_iter().map(Some).collect(),
-            judged,
-        })
+        let mut judged = judge(goal, drafted.condition.as_ref(), &calls);
+        let learned = drafted
+            .plan
+            .case
+            .as_ref()
+            .and_then(|id| playbook.state.case(id))
+            .map(|case| case.terms.iter().cloned().collect())
+            .unwrap_or_default();
+        let missing = missing(goal, tools, &calls, &drafted.templates, &judged, learned);
+        if judged.reached && !missing.is_empty() {
+            judged.reached = false;
+            judged.output = format!(
+                "This does not answer the goal: nothing in it is about {}. What was found:\n{}",
+                missing.join(", "),
+                judged.output
+            );
+        }
+        let mut outcome = Outcome::planned(judged);
+        outcome.case = drafted.plan.case;
+        outcome.calls = calls;
+        outcome.templates = drafted.templates.into_iter().map(Some).collect();
+        Ok(outcome)
     }
 
     /// Judges, calls and audits one tool call.
-    async fn call_tool(
+    pub(crate) async fn call_tool(
         &self,
         trace: &mut Trace,
         playbook: &Adopted,
         tool: &str,
         parameters: Value,
-    ) -> Result<Result<Value, CallFailure>, TwinError> {
+    ) -> Result<Result<Value, CallFailure>, Stop> {
         let start = Instant::now();
         let leaves_node = self.inner.tools.leaves_node(tool);
         let subject = Subject::ToolCall {
@@ -296,138 +384,35 @@ impl Mind {
             parameters: &parameters,
             leaves_node,
         };
-        let result = match self.gate(playbook)?.judge(subject) {
-            Verdict::Refused(refusal) => Err(CallFailure {
+        if let Verdict::Refused(refusal) = self.gate(playbook)?.judge(subject) {
+            let failure = CallFailure {
                 kind: "refused".into(),
-                message: refusal.explanation,
-            }),
-            Verdict::Allowed if !trace.may_call(tool) => Err(CallFailure {
+                message: refusal.explanation.clone(),
+            };
+            trace
+                .tool_called(tool, parameters, &Err(failure), start)
+                .await?;
+            return Err(Stop::Refused(Box::new(refusal)));
+        }
+        // An order to stop holds for what is under way as well.
+        let result = if let Some(why) = self.stopped(Some(&trace.twin.did)) {
+            Err(CallFailure {
+                kind: "denied".into(),
+                message: why,
+            })
+        } else if trace.may_call(tool) {
+            self.inner
+                .tools
+                .call(&trace.twin.twin_id, tool, parameters.clone())
+                .await
+        } else {
+            Err(CallFailure {
                 kind: "denied".into(),
                 message: format!("`{tool}` is not open to goals of other nodes"),
-            }),
-            Verdict::Allowed => {
-                self.inner
-                    .tools
-                    .call(&trace.twin.twin_id, tool, parameters.clone())
-                    .await
-            }
+            })
         };
         trace.tool_called(tool, parameters, &result, start).await?;
         Ok(result)
-    }
-
-    /// Lets a model think and act. The inner error is the model's, the outer one the node's.
-    async fn run_model(
-        &self,
-        trace: &mut Trace,
-        playbook: &Adopted,
-        tools: &[ToolInfo],
-        model: &ChatModel,
-        context: &str,
-    ) -> Result<Result<Outcome, ModelError>, TwinError> {
-        let slots = Slots::parse(&trace.goal);
-        let mut messages = vec![
-            json!({"role": "system", "content": context}),
-            json!({"role": "user", "content": trace.goal}),
-        ];
-        let (mut calls, mut templates) = (Vec::new(), Vec::new());
-        for _ in 0..model.max_turns.max(1) {
-            let start = Instant::now();
-            trace.model_asked(model.name()).await?;
-            let sink = trace.progress.clone();
-            let turn = model
-                .turn(&messages, tools, &mut |text| {
-                    Trace::wrote(sink.as_ref(), text)
-                })
-                .await;
-            let turn = match turn {
-                Ok(turn) => turn,
-                Err(error) => {
-                    trace.model_failed(model.name(), &error, start).await?;
-                    return Ok(Err(error));
-                }
-            };
-            trace.model_answered(model.name(), &turn, start).await?;
-            if turn.calls.is_empty() {
-                let contributed = (0..calls.len())
-                    .filter(|at| {
-                        calls
-                            .get(*at)
-                            .is_some_and(|call: &Call| call.result.is_ok())
-                    })
-                    .collect();
-                let reached = !turn.text.trim().is_empty();
-                let output = if reached {
-                    turn.text
-                } else {
-                    format!("The model `{}` ended without an answer.", model.name())
-                };
-                let judged = Judged {
-                    reached,
-                    output,
-                    contributed,
-                };
-                return Ok(Ok(model_outcome(model, calls, templates, judged)));
-            }
-            messages.push(
-                json!({"role": "assistant", "content": turn.text, "tool_calls":
-                turn.calls.iter().map(|call| json!({"id": call.id, "type": "function",
-                    "function": {"name": call.name, "arguments": call.arguments}}))
-                    .collect::<Vec<_>>()}),
-            );
-            for wanted in turn.calls {
-                let text = if wanted.arguments.trim().is_empty() {
-                    "{}"
-                } else {
-                    &wanted.arguments
-                };
-                let (result, template) = match serde_json::from_str::<Value>(text) {
-                    Ok(parameters) => {
-                        let info = tools.iter().find(|tool| tool.name == wanted.name);
-                        let template = info.and_then(|tool| abstracted(tool, &parameters, &slots));
-                        (
-                            self.call_tool(trace, playbook, &wanted.name, parameters)
-                                .await?,
-                            template,
-                        )
-                    }
-                    Err(error) => (
-                        Err(CallFailure {
-                            kind: "invalid_parameters".into(),
-                            message: format!("the parameters are not JSON: {error}"),
-                        }),
-                        None,
-                    ),
-                };
-                let shown = match &result {
-                    Ok(value) => shorten(&value.to_string()),
-                    Err(failure) => json!({"error": failure.message}).to_string(),
-                };
-                messages.push(json!({"role": "tool", "tool_call_id": wanted.id, "content": shown}));
-                calls.push(Call {
-                    tool: wanted.name,
-                    result,
-                    answers: true,
-                });
-                templates.push(template);
-            }
-        }
-        let found: Vec<String> = calls
-            .iter()
-            .filter_map(|call| call.result.as_ref().ok().and_then(words))
-            .collect();
-        let judged = Judged {
-            reached: false,
-            output: format!(
-                "The model `{}` called tools for {} turns without coming to an answer. What the \
-                 tools returned:\n{}",
-                model.name(),
-                model.max_turns,
-                found.join("\n")
-            ),
-            contributed: Vec::new(),
-        };
-        Ok(Ok(model_outcome(model, calls, templates, judged)))
     }
 
     async fn publish(
@@ -489,7 +474,7 @@ fn reflect_on(
     outcome: &Outcome,
 ) -> Option<Lesson> {
     let start = Instant::now();
-    let vocabulary = planner::tool_words(tools);
+    let vocabulary = planner::known_words(tools, &playbook.state);
     let reading: BTreeSet<String> = tools
         .iter()
         .filter(|tool| tool.read_only)
@@ -502,10 +487,19 @@ fn reflect_on(
         calls: &outcome.calls,
         templates: &outcome.templates,
         judged: &outcome.judged,
+        teaches: outcome.whole && covers(&trace.goal, tools, outcome),
         vocabulary: &vocabulary,
         reading: &reading,
     };
-    let lesson = reflect(&finished, &playbook.state);
+    let mut lesson = reflect(&finished, &playbook.state);
+    // One author has one voice: saying the same again would change nothing.
+    if let Ok(author) = trace.twin.did.parse::<Did>()
+        && let Some(lesson) = &mut lesson
+    {
+        let counts = &mut lesson.delta.counts;
+        counts.retain(|count| !playbook.state.has_said(&author, count));
+    }
+    let lesson = lesson.filter(|lesson| !lesson.delta.is_empty());
     let (status, detail) = match &lesson {
         Some(lesson) => (StepStatus::Ok, lesson.critique.clone()),
         None => (
@@ -515,38 +509,6 @@ fn reflect_on(
     };
     trace.step(StepKind::Reflection, "lesson", status, &detail, start);
     lesson
-}
-
-fn model_outcome(
-    model: &ChatModel,
-    calls: Vec<Call>,
-    templates: Vec<Option<pagi_playbook::CaseStep>>,
-    judged: Judged,
-) -> Outcome {
-    let engine = model.name().to_owned();
-    Outcome {
-        engine,
-        fallback: None,
-        case: None,
-        calls,
-        templates,
-        judged,
-    }
-}
-
-fn shorten(text: &str) -> String {
-    if text.len() <= MAX_SHOWN {
-        return text.to_owned();
-    }
-    let mut end = MAX_SHOWN;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!(
-        "{}… ({} bytes left out)",
-        text.get(..end).unwrap_or_default(),
-        text.len() - end
-    )
 }
 
 /// Milliseconds since `start`, for the steps of a trace.

@@ -103,10 +103,12 @@ impl Mind {
         words
     }
 
-    /// The keywords of `goal` that may leave the node: literals, numbers and names are left out.
+    /// The keywords of `goal` that may leave the node: words of the tools, of the playbook, and common
+    /// ones.
     #[must_use]
     pub fn shareable_keywords(&self, goal: &str, tools: &[ToolInfo]) -> Vec<String> {
-        reflection::shareable_terms(goal, &planner::tool_words(tools))
+        let playbook = self.inner.collective.playbook();
+        reflection::shareable_terms(goal, &planner::known_words(tools, &playbook.state))
     }
 
     /// The tools `twin_id` may call, by name.

@@ -6,27 +6,33 @@
 //! is acknowledged by the other side only once it is stored there. It may so arrive more than once,
 //! and is taken in once: the store knows messages by sender and id.
 
+mod answers;
+mod contacts;
 mod outbox;
+mod receive;
+mod replies;
+mod rotation;
 mod throttle;
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use pagi_api::messages::{MessageReceipt, ReceivedMessage, SendMessage, SentMessage};
-use pagi_didcomm::{
-    BasicMessage, Content, Headers, Limits, Message, Packing, TrustPing, Unpacked, pack, unpack,
-};
+use pagi_api::messages::{ReceivedMessage, SendMessage, SentMessage};
+use pagi_didcomm::{BasicMessage, Content, Headers, Message, Packing, pack};
 use pagi_messages::{
     Did, EventType, SigningIdentity,
     event::{from_unix_ms, rfc3339},
 };
 use pagi_policy::{Refusal, Subject, Verdict};
-use pagi_store::{AuditRecord, Batch, InboxMessage, OutboxMessage, StoreError, TwinRecord};
+use pagi_store::{AuditRecord, Batch, InboxMessage, OutboxMessage, TwinRecord};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use self::outbox::Tried;
-pub use self::throttle::Throttle;
+pub use self::{
+    receive::{Taken, recipients},
+    replies::MAX_WAIT_S,
+    throttle::Throttle,
+};
 use crate::{
     error::TwinError,
     mind::{Mind, event_now, now_ms, now_text},
@@ -107,6 +113,13 @@ impl Mind {
             .to_did
             .parse()
             .map_err(|error| TwinError::Invalid(format!("to_did: {error}")))?;
+        // A key that was given up reads nothing any more.
+        let to = self.current_did(&to)?;
+        let url = request.to_url.clone().filter(|url| !url.is_empty());
+        if let Some(url) = &url {
+            self.inner.courier.check(url).map_err(TwinError::Refused)?;
+        }
+        let wait = Duration::from_secs(request.wait_s.unwrap_or(0).min(MAX_WAIT_S));
         let now = now_ms();
         let message = compose(&request, identity.did(), &to, now / 1000)?;
         if let Verdict::Refused(refusal) = self
@@ -124,7 +137,7 @@ impl Mind {
             id: message.id.clone(),
             twin_id: twin_id.to_owned(),
             to: to.to_string(),
-            to_url: request.to_url.filter(|url| !url.is_empty()),
+            to_url: url,
             msg_type: message.type_.clone(),
             packed,
             created_at: now_text(),
@@ -132,7 +145,10 @@ impl Mind {
             attempts: 0,
             next_attempt_ms: now.saturating_add(FIRST_TRY_MS),
             last_error: None,
+            held_by: None,
         };
+        self.writes_to(twin_id, &to).await?;
+        let after = self.store().last_event_seq()?;
         let audit = AuditRecord::new(now_text(), twin_id, "message_sent", "allowed")
             .about(to.as_str())
             .with_detail(json!({"id": message.id, "msg_type": message.type_}));
@@ -141,11 +157,22 @@ impl Mind {
             .await?;
         let (status, reason) = match self.attempt(outgoing).await? {
             Tried::Delivered => ("delivered", None),
+            Tried::Held(by) => (
+                "held",
+                Some(format!("the recipient is away; {by} holds it")),
+            ),
             Tried::Waits(why) => ("queued", Some(why)),
             Tried::Refused(why) => return Err(TwinError::NotTaken(why)),
         };
+        let thid = message.thread().to_owned();
+        let reply = if wait.is_zero() {
+            None
+        } else {
+            self.reply(twin_id, to.as_str(), &thid, after, wait).await?
+        };
         Ok(SentMessage {
-            thid: message.thread().to_owned(),
+            thid,
+            reply,
             id: message.id,
             from: twin.did,
             to: to.to_string(),
@@ -153,127 +180,6 @@ impl Mind {
             status: status.into(),
             reason,
             expires_at: rfc3339(from_unix_ms(expires_at_ms)),
-        })
-    }
-
-    /// Takes a packed message in for the twin of this node that it is meant for. It is stored, once
-    /// and for good, when this returns.
-    ///
-    /// # Errors
-    /// [`ReceiveError`].
-    pub async fn receive_message(&self, packed: &str) -> Result<MessageReceipt, ReceiveError> {
-        let now = now_ms();
-        if packed.len() > MAX_PACKED_BYTES {
-            return Err(ReceiveError::TooLarge);
-        }
-        if !self.throttle(|throttle| throttle.admit_any(now)) {
-            return Err(ReceiveError::TooMany);
-        }
-        let recipients = recipients(packed)?;
-        let named = recipients.first().map_or("", String::as_str);
-        let mut refused = ReceiveError::UnknownRecipient(named.chars().take(100).collect());
-        let mut receipt = None;
-        for to in recipients {
-            let Some(twin) = self.twin_with(&to)? else {
-                continue;
-            };
-            match self.take_in(&twin, packed, now).await {
-                Ok(taken) => receipt = receipt.or(Some(taken)),
-                Err(error) => refused = error,
-            }
-        }
-        receipt.ok_or(refused)
-    }
-
-    async fn take_in(
-        &self,
-        twin: &TwinRecord,
-        packed: &str,
-        now_ms: u64,
-    ) -> Result<MessageReceipt, ReceiveError> {
-        let now_s = now_ms / 1000;
-        let twin_id = twin.twin_id.as_str();
-        let identity = self.inner.keys.twin(twin_id).map_err(TwinError::from)?;
-        let limits = Limits {
-            max_bytes: MAX_PACKED_BYTES,
-            ..Limits::default()
-        };
-        let unpacked = unpack(packed, &identity, now_s, &limits)
-            .and_then(|unpacked| Ok((Content::of(&unpacked.message)?, unpacked)));
-        let (content, unpacked) = unpacked.map_err(|error| {
-            tracing::debug!(twin_id, %error, "a message was not accepted");
-            ReceiveError::Malformed(error.problem_code())
-        })?;
-        // Without a time nobody could say how long to remember it.
-        let until_s = unpacked
-            .valid_until_s
-            .ok_or(ReceiveError::Malformed("e.m.req.time"))?;
-        let from = unpacked.message.from.as_ref().map(Did::as_str);
-        if !self.throttle(|throttle| throttle.admit(from, now_ms)) {
-            return Err(ReceiveError::TooMany);
-        }
-        let verdict = self
-            .gate(&self.inner.collective.playbook())?
-            .judge(Subject::Text(&text_of(&unpacked.message.body)));
-        if let Verdict::Refused(refusal) = verdict {
-            let response = refusal.response.clone();
-            self.refused(twin, from.unwrap_or("anonymous"), "incoming", refusal)
-                .await?;
-            return Err(ReceiveError::Refused(response));
-        }
-        let ping = matches!(
-            content,
-            Content::TrustPing(TrustPing::Ping {
-                response_requested: true
-            })
-        );
-        let mut batch = received(twin_id, &unpacked, until_s, now_s, ping);
-        let answer = match &unpacked.message.from {
-            Some(sender)
-                if ping && self.store().outbox_len().map_err(TwinError::from)? < ANSWERED_UP_TO =>
-            {
-                let headers = Headers::reply(
-                    Uuid::new_v4().to_string(),
-                    &unpacked.message,
-                    identity.did(),
-                    now_s,
-                );
-                let answer =
-                    TrustPing::response(headers.expires_at(now_s.saturating_add(ANSWER_LIFE_S)));
-                Some((sender.clone(), answer))
-            }
-            _ => None,
-        };
-        let answers = answer.is_some();
-        if let Some((to, answer)) = answer {
-            batch = batch.outgoing(OutboxMessage {
-                packed: seal(&answer, &identity, &to)?,
-                id: answer.id,
-                twin_id: twin_id.to_owned(),
-                to: to.to_string(),
-                to_url: None,
-                msg_type: answer.type_,
-                created_at: now_text(),
-                expires_at_ms: now_ms.saturating_add(ANSWER_LIFE_S * 1000),
-                attempts: 0,
-                next_attempt_ms: now_ms,
-                last_error: None,
-            });
-        }
-        match self.store().write(batch).await {
-            Ok(_) => {}
-            Err(StoreError::Duplicate { .. }) => return Err(ReceiveError::Replayed),
-            Err(StoreError::Stale { .. }) => return Err(ReceiveError::Malformed("e.m.req.time")),
-            Err(StoreError::Invalid { .. }) => return Err(ReceiveError::Malformed("e.m.msg")),
-            Err(error) => return Err(TwinError::from(error).into()),
-        }
-        if answers {
-            self.inner.outbox.notify_one();
-        }
-        Ok(MessageReceipt {
-            status: "received".into(),
-            id: unpacked.message.id,
-            to: twin.did.clone(),
         })
     }
 
@@ -386,68 +292,6 @@ fn seal(message: &Message, identity: &SigningIdentity, to: &Did) -> Result<Strin
         )));
     }
     Ok(packed)
-}
-
-/// What a received message writes: itself, the event and the audit record. What it says is in the
-/// inbox alone.
-fn received(twin_id: &str, unpacked: &Unpacked, until_s: u64, now_s: u64, read: bool) -> Batch {
-    let message = &unpacked.message;
-    let from = message.from.as_ref().map(ToString::to_string);
-    let detail = json!({"id": message.id, "from": from, "thid": message.thread(),
-        "msg_type": message.type_, "encrypted": unpacked.encrypted,
-        "signed": unpacked.signed_by.is_some()});
-    let event =
-        event_now(EventType::DidcommReceived, "messaging", detail.clone()).about_twin(twin_id);
-    let audit = AuditRecord::new(
-        now_text(),
-        from.as_deref().unwrap_or("anonymous"),
-        "message_received",
-        "allowed",
-    )
-    .about(twin_id)
-    .with_detail(detail);
-    let message = InboxMessage {
-        seq: 0,
-        id: message.id.clone(),
-        twin_id: twin_id.to_owned(),
-        from,
-        thid: message.thread().to_owned(),
-        msg_type: message.type_.clone(),
-        body: Value::Object(message.body.clone()),
-        received_at: now_text(),
-        read,
-    };
-    Batch::new()
-        .receive(message, until_s, now_s)
-        .event(event)
-        .audit(audit)
-}
-
-/// The DIDs that a packed message is meant for, as its outside says: proof of nothing, but it tells
-/// whose key to try.
-fn recipients(packed: &str) -> Result<Vec<String>, ReceiveError> {
-    let malformed = || ReceiveError::Malformed("e.m.msg");
-    let outside: Map<String, Value> = serde_json::from_str(packed).map_err(|_| malformed())?;
-    let mut found: Vec<String> = Vec::new();
-    let mut add = |did: &str| {
-        if found.len() < MAX_RECIPIENTS && !found.iter().any(|known| known == did) {
-            found.push(did.to_owned());
-        }
-    };
-    if let Some(list) = outside.get("recipients").and_then(Value::as_array) {
-        let kids = list.iter().filter_map(|one| one["header"]["kid"].as_str());
-        kids.filter_map(|kid| kid.split('#').next())
-            .for_each(&mut add);
-    } else if let Some(payload) = outside.get("payload").and_then(Value::as_str) {
-        let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|_| malformed())?;
-        let inside: Value = serde_json::from_slice(&bytes).map_err(|_| malformed())?;
-        let to = inside["to"].as_array().into_iter().flatten();
-        to.filter_map(Value::as_str).for_each(&mut add);
-    } else {
-        // Neither encrypted nor signed.
-        return Err(malformed());
-    }
-    Ok(found)
 }
 
 /// Every text in a body, for the ethics gate.

@@ -9,7 +9,7 @@ use std::{
 
 use cid::Cid;
 use pagi_messages::{
-    Event, EventType,
+    Event, EventType, Orders,
     event::{from_unix_ms, rfc3339},
 };
 use pagi_playbook::Playbook;
@@ -26,6 +26,9 @@ use crate::{
     planner::{KnownCase, ToolInfo},
     ports::{Adopted, Collective, Courier, Tools},
 };
+
+/// Research questions answered at the same time.
+const RESEARCHING_AT_ONCE: usize = 2;
 
 /// How a mind is set up.
 pub struct MindConfig {
@@ -60,6 +63,10 @@ pub(crate) struct Inner {
     pub(crate) running: AtomicUsize,
     /// How many messages are taken from whom.
     pub(crate) throttle: Mutex<Throttle>,
+    /// Research questions answered at the same time.
+    pub(crate) researching: tokio::sync::Semaphore,
+    /// The orders to stop and to go on.
+    pub(crate) orders: Mutex<Orders>,
     /// Told when a message is to be sent before the next one that waits.
     pub(crate) outbox: tokio::sync::Notify,
 }
@@ -79,6 +86,7 @@ impl Mind {
     ) -> Result<Self, TwinError> {
         EthicsGate::new(config.ethics.clone())?;
         let (gate, patching) = (Mutex::new(None), tokio::sync::Mutex::new(()));
+        let orders = Mutex::new(Self::stored_orders(&store)?);
         let inner = Inner {
             store,
             keys,
@@ -90,11 +98,15 @@ impl Mind {
             patching,
             running: AtomicUsize::new(0),
             throttle: Mutex::default(),
+            researching: tokio::sync::Semaphore::new(RESEARCHING_AT_ONCE),
+            orders,
             outbox: tokio::sync::Notify::new(),
         };
-        Ok(Self {
+        let mind = Self {
             inner: Arc::new(inner),
-        })
+        };
+        mind.finish_rotations()?;
+        Ok(mind)
     }
 
     /// The engine goals go to.

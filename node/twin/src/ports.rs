@@ -57,13 +57,34 @@ pub trait Collective: Send + Sync {
 /// The way to other nodes, for packed messages.
 #[async_trait]
 pub trait Courier: Send + Sync {
-    /// Brings a packed message to the node where the twin `to` lives, or posts it to `url`. Returns
-    /// once the other side has it in store, be it from an earlier try.
+    /// Whether messages may be posted to `url`, judged by its text alone.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&self, url: &str) -> Result<(), String>;
+
+    /// Brings a packed message to the node where the twin `to` lives, or posts it to `url`; where the
+    /// twin is away, to a mailbox of its, unless one holds it already (`held`). Returns once the other
+    /// side has it in store, be it from an earlier try.
     ///
     /// # Errors
     /// [`DeliveryError`].
-    async fn deliver(&self, to: &Did, url: Option<&str>, packed: &str)
-    -> Result<(), DeliveryError>;
+    async fn deliver(
+        &self,
+        to: &Did,
+        url: Option<&str>,
+        packed: &str,
+        held: bool,
+    ) -> Result<Delivered, DeliveryError>;
+}
+
+/// Where a message is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// In the recipient's inbox.
+    Stored,
+    /// In the mailbox of this node.
+    Held(Did),
 }
 
 /// Why a message was not delivered.

@@ -1,10 +1,13 @@
 //! Reflection: what a finished goal teaches the swarm, as a small delta. Pure.
 //!
-//! Goals are private, so a lesson never carries a goal's text. A case holds stemmed keywords only,
-//! taken from the goal after quoted texts, numbers, URLs, mail addresses, DIDs, paths and names were
-//! removed, and parameters as slots rather than values.
+//! Goals are private, so a lesson never carries a goal's text. A case holds stemmed keywords only, and
+//! of those only words that everybody has: of the tools, of the playbook, or built in as common. A word
+//! nobody knows may be somebody's name, however it is written. Parameters travel as slots, not values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use pagi_playbook::{Bullet, Case, CaseStep, Count, Delta, State};
 
@@ -13,6 +16,7 @@ use crate::{
     planner::{
         answer::{Call, Judged},
         slots::without_literals,
+        words,
     },
 };
 
@@ -31,7 +35,10 @@ pub struct Finished<'a> {
     pub templates: &'a [Option<CaseStep>],
     /// The judgement on them.
     pub judged: &'a Judged,
-    /// Words of the tool catalogue, which are never private.
+    /// The calls the answer rests on are about the goal, and about the whole of it: they may be learned
+    /// as the way to reach it.
+    pub teaches: bool,
+    /// Words of the tool catalogue and the playbook, which are never private.
     pub vocabulary: &'a BTreeSet<String>,
     /// Tools that change nothing: only their calls make a case, for a followed case must not act.
     pub reading: &'a BTreeSet<String>,
@@ -68,19 +75,25 @@ const TOOL_FAULTS: [&str; 10] = [
     "failed",
 ];
 
-/// The keywords of a goal that may leave the node.
+static COMMON: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    [words::COMMON, words::LIGHT]
+        .iter()
+        .flat_map(|list| terms(list))
+        .collect()
+});
+
+/// The keywords of a goal that may leave the node: those of `vocabulary`, and common words.
 #[must_use]
 pub fn shareable_terms(goal: &str, vocabulary: &BTreeSet<String>) -> Vec<String> {
     let bare = without_literals(goal);
     let mut words: Vec<&str> = Vec::new();
     for word in bare.split_whitespace() {
         let core = word.trim_matches(|c: char| !c.is_alphanumeric());
-        let proper = core.starts_with(char::is_uppercase);
-        let known = terms(core).iter().all(|term| vocabulary.contains(term));
+        let known = |term: &String| vocabulary.contains(term) || COMMON.contains(term);
         let plain = core
             .chars()
             .all(|c| c.is_alphabetic() || "'’-_".contains(c));
-        if plain && (!proper || known) {
+        if plain && terms(core).iter().all(known) {
             words.push(core);
         }
     }
@@ -99,7 +112,9 @@ pub fn reflect(finished: &Finished<'_>, known: &State) -> Option<Lesson> {
     let mut notes: Vec<String> = Vec::new();
     let faults = tool_faults(finished.calls);
     if finished.judged.reached {
-        success(finished, known, &mut delta, &mut notes);
+        if finished.teaches {
+            success(finished, known, &mut delta, &mut notes);
+        }
     } else if let Some(case) = finished.case.filter(|_| faults.is_empty()) {
         delta.counts.push(Count {
             target: case.to_owned(),

@@ -3,6 +3,7 @@
 use pagi_api::goal::{BuildContext, BuiltContext, InferRequest, InferResponse, Plan, PlanRequest};
 use pagi_messages::EventType;
 use pagi_playbook::Playbook;
+use pagi_policy::Subject;
 use pagi_store::Role;
 use serde_json::json;
 
@@ -126,7 +127,7 @@ impl Mind {
             let tally = adopted.state.tally(&format!("tool:{name}"));
             (tally.helpful, tally.harmful)
         };
-        let drafted = planner::plan(
+        let plan = planner::plan_whole(
             &request.goal,
             &Knowledge {
                 tools: &tools,
@@ -138,11 +139,11 @@ impl Mind {
         let mut event = event_now(
             EventType::PlanCreated,
             "planner",
-            json!({"steps": drafted.plan.steps.len(), "case": drafted.plan.case}),
+            json!({"steps": plan.steps.len(), "case": plan.case}),
         );
         event.twin_id = request.twin_id;
         self.store().append_event(event).await?;
-        Ok(drafted.plan)
+        Ok(plan)
     }
 
     /// Asks the inference gateway.
@@ -155,6 +156,9 @@ impl Mind {
     pub async fn infer(&self, request: InferRequest) -> Result<InferResponse, InferError> {
         self.require(&request.twin_id)?;
         check_goal(&request.input)?;
+        let twin_id = Some(request.twin_id.as_str());
+        self.judge_alone(twin_id, Subject::Goal(&request.input))
+            .await?;
         let start = std::time::Instant::now();
         let event = event_now(
             EventType::InferenceRequested,
@@ -185,6 +189,7 @@ impl Mind {
                 }
             }
         };
+        self.judge_alone(twin_id, Subject::Output(&output)).await?;
         let duration_ms = elapsed_ms(start);
         let event = event_now(
             EventType::InferenceCompleted,

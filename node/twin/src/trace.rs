@@ -17,10 +17,17 @@ use crate::{
     guest::Guest,
     inference::{ModelError, Turn},
     mind::{Mind, event_now, now_text},
-    planner::answer::{CallFailure, Judged, words},
+    planner::{
+        answer::{CallFailure, Judged, words},
+        parts::is_not_to_be_kept,
+    },
     ports::Adopted,
+    private::shown,
     twins::{feel, remember},
 };
+
+/// What stands in the log for a goal that asks not to be kept.
+const NOT_KEPT: &str = "(not kept, as it asks)";
 
 pub(crate) struct Trace {
     mind: Mind,
@@ -33,6 +40,12 @@ pub(crate) struct Trace {
     pub(crate) fallback: Option<String>,
     pub(crate) case: Option<String>,
     pub(crate) failed_case: Option<String>,
+    /// The calls made so far: engine, tool, parameters and what came of them.
+    made: Vec<(u8, String, Value, Result<Value, CallFailure>)>,
+    /// Counts the engines that have had a go.
+    go: u8,
+    /// The goal asks not to be kept.
+    unkept: bool,
     playbook: String,
     steps: Vec<Step>,
     start: Instant,
@@ -48,17 +61,23 @@ impl Trace {
         playbook: &Adopted,
         progress: Option<ProgressSink>,
     ) -> Result<Self, TwinError> {
+        let unkept = is_not_to_be_kept(&goal);
+        let shown = if unkept { NOT_KEPT } else { &goal };
         let about = |event: Event| Batch::new().event(event.about_twin(&twin.twin_id));
         let kind = EventType::GoalReceived;
         let batch = match &guest {
             None => {
-                let batch = about(event_now(kind, "executive", json!({"goal": goal})));
-                remember(batch, &twin.twin_id, Role::User, &goal)
+                let batch = about(event_now(kind, "executive", json!({"goal": shown})));
+                if unkept {
+                    batch
+                } else {
+                    remember(batch, &twin.twin_id, Role::User, &goal)
+                }
             }
             Some(guest) => about(event_now(
                 kind,
                 "work",
-                json!({"goal": goal, "asked_by": guest.node}),
+                json!({"goal": shown, "asked_by": guest.node}),
             )),
         };
         mind.store().write(batch).await?;
@@ -72,6 +91,9 @@ impl Trace {
             fallback: None,
             case: None,
             failed_case: None,
+            made: Vec::new(),
+            go: 0,
+            unkept,
             playbook: playbook.head.to_string(),
             steps: Vec::new(),
             start: Instant::now(),
@@ -82,6 +104,32 @@ impl Trace {
     pub(crate) fn may_call(&self, tool: &str) -> bool {
         let guest = self.guest.as_ref();
         guest.is_none_or(|guest| guest.tools.contains(tool))
+    }
+
+    /// Another engine takes over.
+    pub(crate) fn hand_over(&mut self) {
+        self.go += 1;
+    }
+
+    /// What came of this call before, where it was made for this goal already; of a tool that acts, any
+    /// call by an engine that had its go.
+    pub(crate) fn done_before(
+        &self,
+        tool: &str,
+        parameters: &Value,
+        acts: bool,
+    ) -> Option<Result<Value, CallFailure>> {
+        let same = |(go, made, with, _): &&(u8, String, Value, Result<Value, CallFailure>)| {
+            made == tool && (with == parameters || acts && *go < self.go)
+        };
+        // A failed look may be worth another; an act whose fate is unknown is not.
+        let counts =
+            |made: &&(u8, String, Value, Result<Value, CallFailure>)| acts || made.3.is_ok();
+        self.made
+            .iter()
+            .filter(same)
+            .find(counts)
+            .map(|(.., result)| result.clone())
     }
 
     pub(crate) fn step(
@@ -212,6 +260,8 @@ impl Trace {
         result: &Result<Value, CallFailure>,
         start: Instant,
     ) -> Result<(), TwinError> {
+        self.made
+            .push((self.go, tool.to_owned(), parameters.clone(), result.clone()));
         let (status, verdict, detail, output) = match result {
             Ok(value) => (StepStatus::Ok, "ok", summary(value), value.clone()),
             Err(failure) => {
@@ -229,12 +279,12 @@ impl Trace {
         let event = event_now(
             EventType::ToolExecuted,
             "gateway",
-            json!({"tool": tool, "parameters": parameters, "status": verdict, "result": output,
-                   "duration_ms": since(start)}),
+            json!({"tool": tool, "parameters": shown(tool, &parameters), "status": verdict,
+                   "result": shown(tool, &output), "duration_ms": since(start)}),
         )
         .about_twin(twin_id)
         .about(tool);
-        let mut audited = json!({"parameters": parameters,
+        let mut audited = json!({"parameters": shown(tool, &parameters),
             "error": result.as_ref().err().map(|failure| &failure.message)});
         if let Some(guest) = &self.guest {
             audited["asked_by"] = json!(guest.node);
@@ -340,18 +390,7 @@ impl Trace {
     /// Ends a refused goal: audited, remembered, no artifact.
     pub(crate) async fn refused(self, refusal: Refusal) -> Result<Interaction, TwinError> {
         let twin_id = self.twin.twin_id.clone();
-        let detail = json!({"stage": refusal.stage.as_str(), "rule": refusal.rule,
-            "category": refusal.category, "explanation": refusal.explanation});
-        let event = event_now(EventType::EthicsRefused, "ethics", detail.clone())
-            .about_twin(&twin_id)
-            .about(refusal.stage.as_str());
-        let audit = AuditRecord::new(now_text(), &twin_id, "ethics_refused", "refused")
-            .about(refusal.stage.as_str())
-            .with_detail(detail);
-        self.mind
-            .store()
-            .write(Batch::new().event(event).audit(audit))
-            .await?;
+        self.mind.log_refusal(Some(&twin_id), &refusal).await?;
         let output = format!("{}\nReason: {}", refusal.response, refusal.explanation);
         self.finish(GoalStatus::Refused, output, None).await
     }
@@ -373,7 +412,10 @@ impl Trace {
         if self.guest.is_none() {
             let before = self.mind.emotion_record(&twin_id)?;
             let after = emotion::moved(&before, outcome, crate::mind::now_ms());
-            let batch = remember(Batch::new(), &twin_id, Role::Assistant, &output);
+            let mut batch = Batch::new();
+            if !self.unkept {
+                batch = remember(batch, &twin_id, Role::Assistant, &output);
+            }
             self.mind
                 .store()
                 .write(feel(batch, &twin_id, &after, why))

@@ -1,7 +1,31 @@
 //! Limits the host applies, with their defaults.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Judges an address before a connection to it is made; an error says why it may not be reached.
+#[derive(Clone)]
+pub struct AddressCheck(Arc<dyn Fn(IpAddr) -> Result<(), String> + Send + Sync>);
+
+impl AddressCheck {
+    /// A check by a function.
+    pub fn new(check: impl Fn(IpAddr) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(check))
+    }
+
+    pub(crate) fn judge(&self, address: IpAddr) -> Result<(), String> {
+        (self.0)(address)
+    }
+}
+
+impl fmt::Debug for AddressCheck {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("AddressCheck(…)")
+    }
+}
 
 /// Settings of a [`ToolHost`](crate::ToolHost).
 #[derive(Debug, Clone)]
@@ -19,6 +43,9 @@ pub struct HostConfig {
     pub wasm_root: Vec<PathBuf>,
     /// Lets `wasm:///` addresses name any file of this machine. Default `false`.
     pub allow_any_path: bool,
+    /// Judges every address that HTTP tools connect to, after its name was resolved: the connection
+    /// goes to the very address that was judged. `None` (the default) lets all pass.
+    pub address_check: Option<AddressCheck>,
 }
 
 impl Default for HostConfig {
@@ -30,6 +57,7 @@ impl Default for HostConfig {
             wasm: WasmLimits::default(),
             wasm_root: Vec::new(),
             allow_any_path: false,
+            address_check: None,
         }
     }
 }

@@ -52,7 +52,7 @@ impl ToolHost {
     pub fn new(config: HostConfig) -> Result<Self, ToolError> {
         Ok(Self {
             inner: Arc::new(Inner {
-                http: http::client(&config.http)?,
+                http: http::client(&config.http, config.address_check.as_ref())?,
                 wasm: WasmRuntime::new(config.wasm.clone())?,
                 tools: RwLock::default(),
                 config,
@@ -187,6 +187,7 @@ impl ToolHost {
             Transport::Native(tool) => tool.call(caller, parameters).await,
             Transport::Http(url) => {
                 let repeatable = entry.spec.annotations.repeatable();
+                http::check_literal(url, inner.config.address_check.as_ref())?;
                 http::post(
                     &inner.http,
                     &inner.config.http,

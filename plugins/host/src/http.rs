@@ -4,28 +4,42 @@
 //! that is safe: when the connection was never made, or when the tool says that repeating it
 //! does no harm ([`Annotations::repeatable`](crate::Annotations::repeatable)) and the failure
 //! looks passing (502, 503, 504, a broken connection).
+//!
+//! Where the host has an [`AddressCheck`], every address is judged: one in the URL before anything is
+//! sent, one behind a name when the name is resolved. The connection goes to what was resolved and
+//! judged, so a name that changes its address in between changes nothing.
 
-use crate::config::HttpLimits;
+use crate::config::{AddressCheck, HttpLimits};
 use crate::error::{ToolError, excerpt};
 use backon::{ExponentialBuilder, Retryable};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use std::error::Error as _;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
+use url::{Host, Url};
 
 /// Builds the client that every HTTP tool shares.
-pub(crate) fn client(limits: &HttpLimits) -> Result<Client, ToolError> {
+pub(crate) fn client(
+    limits: &HttpLimits,
+    check: Option<&AddressCheck>,
+) -> Result<Client, ToolError> {
     // The TLS library wants its cryptography chosen once per process; one already chosen stays.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     let builder = || {
-        Client::builder()
+        let builder = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(limits.connect_timeout)
-            .user_agent(concat!("pagi/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("pagi/", env!("CARGO_PKG_VERSION")));
+        match check {
+            Some(check) => builder.dns_resolver(Arc::new(Resolver(check.clone()))),
+            None => builder,
+        }
     };
     builder()
         .build()
@@ -34,6 +48,51 @@ pub(crate) fn client(limits: &HttpLimits) -> Result<Client, ToolError> {
             builder().tls_certs_only(std::iter::empty()).build()
         })
         .map_err(|error| ToolError::failed(format!("no HTTP client: {}", causes(&error))))
+}
+
+/// Resolves names to the addresses that may be reached, and to no others.
+struct Resolver(AddressCheck);
+
+/// No address of a name may be reached.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Forbidden(String);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let check = self.0.clone();
+        Box::pin(async move {
+            let (mut allowed, mut refusal) = (Vec::new(), None);
+            for address in tokio::net::lookup_host((name.as_str(), 0)).await? {
+                match check.judge(address.ip()) {
+                    Ok(()) => allowed.push(address),
+                    Err(why) => refusal = Some(Forbidden(why)),
+                }
+            }
+            match refusal {
+                Some(refusal) if allowed.is_empty() => {
+                    Err::<Addrs, Box<dyn std::error::Error + Send + Sync>>(refusal.into())
+                }
+                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+/// Judges the address in `url`, where it holds one rather than a name.
+///
+/// # Errors
+/// [`ToolError::Denied`].
+pub(crate) fn check_literal(url: &Url, check: Option<&AddressCheck>) -> Result<(), ToolError> {
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        _ => return Ok(()),
+    };
+    match check.map(|check| check.judge(address)) {
+        Some(Err(reason)) => Err(ToolError::Denied { reason }),
+        _ => Ok(()),
+    }
 }
 
 /// Posts `parameters` to `url` and returns the JSON answered (`null` for 204 No Content).
@@ -87,6 +146,15 @@ struct Failure {
 
 impl Failure {
     fn network(url: &Url, error: &reqwest::Error) -> Self {
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            if let Some(Forbidden(reason)) = inner.downcast_ref() {
+                return Self::last(ToolError::Denied {
+                    reason: reason.clone(),
+                });
+            }
+            cause = inner.source();
+        }
         let fate = if error.is_connect() {
             Fate::NeverSent
         } else if error.is_builder() || error.is_redirect() {
@@ -232,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn refused_connections_differ_from_broken_ones() {
         let limits = HttpLimits::default();
-        let client = client(&limits).unwrap();
+        let client = client(&limits, None).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let broken = tokio::spawn(async move {

@@ -30,7 +30,7 @@ mod schema;
 mod spec;
 mod wasm;
 
-pub use config::{HostConfig, HttpLimits, WasmLimits};
+pub use config::{AddressCheck, HostConfig, HttpLimits, WasmLimits};
 pub use discover::{Discovery, FailedPlugin, LoadedPlugin};
 pub use error::{ToolError, Violation};
 pub use host::ToolHost;

@@ -20,6 +20,7 @@ use crate::error::{ToolError, excerpt};
 use crate::spec::{Annotations, any_object, is_name};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 const MOST_TOOLS: usize = 256;
@@ -124,6 +125,17 @@ impl Manifest {
                 "it describes more than {MOST_TOOLS} tools"
             )));
         }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = raw
+            .tools
+            .iter()
+            .find(|tool| !names.insert(tool.name.as_str()))
+        {
+            return Err(invalid(format!(
+                "the tool `{}` is described twice",
+                shown(&twice.name)
+            )));
+        }
         Ok(Self {
             name: plugin.name,
             version: plugin.version,
@@ -156,6 +168,12 @@ fn inner_path(text: &str) -> Result<PathBuf, ToolError> {
 }
 
 fn tool(raw: RawTool) -> Result<ManifestTool, ToolError> {
+    if !is_name(&raw.name) {
+        return Err(invalid(format!(
+            "the tool name `{}` is not a letter or `_`, then up to 63 letters, digits, `_`, `.` or `-`",
+            shown(&raw.name)
+        )));
+    }
     let parameters = match raw.parameters {
         None => any_object(),
         Some(toml::Value::String(text)) => serde_json::from_str(&text).map_err(|error| {
@@ -196,6 +214,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+
+    #[test]
+    fn tool_names_are_checked_and_stand_once() {
+        let with = |tools: &[&str]| {
+            let tools: String = tools
+                .iter()
+                .map(|name| format!("[[tools]]\nname = {name:?}\n"))
+                .collect();
+            Manifest::parse(&format!("{HEAD}{tools}"))
+        };
+        assert!(with(&["a", "b"]).is_ok());
+        let long = "n".repeat(65);
+        for bad in [&["a b"][..], &[""], &[long.as_str()], &["a", "a"]] {
+            assert!(with(bad).is_err(), "{bad:?}");
+        }
+    }
 
     const HEAD: &str = "[plugin]\nname = \"p\"\nversion = \"1\"\nplugin_type = \"wasm\"\n";
 

@@ -32,7 +32,7 @@ pub fn contexts() -> Value {
 }
 
 /// Members of a credential that the context of the Data Model maps and that are read here.
-pub(crate) const CREDENTIAL_TERMS: [&str; 10] = [
+pub(crate) const CREDENTIAL_TERMS: [&str; 11] = [
     "@context",
     "id",
     "type",
@@ -42,6 +42,7 @@ pub(crate) const CREDENTIAL_TERMS: [&str; 10] = [
     "validFrom",
     "validUntil",
     "credentialSubject",
+    "credentialStatus",
     "proof",
 ];
 

@@ -1,7 +1,7 @@
 //! The credentials of this node: reputation, membership of a swarm, and capability.
 //!
-//! Each names its issuer and its subject by did:key and is proven by the issuer's key alone. Revocation
-//! is by time: issue for as short as serves, and anew when it still holds.
+//! Each names its issuer and its subject by did:key and is proven by the issuer's key alone. It ends
+//! with its time, or when its entry in the issuer's status list says so.
 
 use pagi_messages::{Did, SigningIdentity};
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use crate::{
     context::{CREDENTIAL_TERMS, contexts},
     error::CredentialError,
     proof::{Timestamp, add_proof, cut, verify_proof},
+    status::{StatusEntry, StatusList},
 };
 
 /// Longest text in a claim, in bytes.
@@ -67,6 +68,29 @@ pub struct Verified {
     pub valid_from_s: Option<i64>,
     /// Until when, in whole seconds since 1970; `None` where the credential names no end.
     pub valid_until_s: Option<i64>,
+    /// Its place in the issuer's status list; `None` where it cannot be taken back.
+    pub status: Option<StatusEntry>,
+}
+
+impl Verified {
+    /// Checks the credential against its issuer's status list.
+    ///
+    /// # Errors
+    /// [`CredentialError::Revoked`] where it was taken back, [`CredentialError::ForeignList`] where the
+    /// list is not the one the credential names, or ends before its place.
+    pub fn check_status(&self, list: &StatusList) -> Result<(), CredentialError> {
+        let Some(entry) = &self.status else {
+            return Ok(());
+        };
+        if list.issuer != self.issuer || list.id != entry.list {
+            return Err(CredentialError::ForeignList);
+        }
+        match list.get(entry.index) {
+            None => Err(CredentialError::ForeignList),
+            Some(true) => Err(CredentialError::Revoked),
+            Some(false) => Ok(()),
+        }
+    }
 }
 
 /// Issues a reputation credential for `subject`, valid from `valid_from_s` to `valid_until_s` (seconds
@@ -88,7 +112,7 @@ pub fn issue_reputation(
         reputation_score,
         contributions,
     };
-    issue(issuer, subject, &claims, valid_from_s, valid_until_s)
+    issue(issuer, subject, &claims, valid_from_s, valid_until_s, None)
 }
 
 /// Issues a credential that `subject` belongs to `swarm` in `role`; times as in [`issue_reputation`].
@@ -107,7 +131,7 @@ pub fn issue_membership(
         swarm: swarm.to_owned(),
         role: role.to_owned(),
     };
-    issue(issuer, subject, &claims, valid_from_s, valid_until_s)
+    issue(issuer, subject, &claims, valid_from_s, valid_until_s, None)
 }
 
 /// Issues a credential that `subject` may do `capability` with `resource`; times as in
@@ -127,15 +151,21 @@ pub fn issue_capability(
         capability: capability.to_owned(),
         resource: resource.to_owned(),
     };
-    issue(issuer, subject, &claims, valid_from_s, valid_until_s)
+    issue(issuer, subject, &claims, valid_from_s, valid_until_s, None)
 }
 
-fn issue(
+/// Issues a credential with these claims; times as in [`issue_reputation`]. With a `status` it can be
+/// taken back by the issuer's status list.
+///
+/// # Errors
+/// As [`issue_reputation`] and [`issue_membership`].
+pub fn issue(
     issuer: &SigningIdentity,
     subject: &Did,
     claims: &Claims,
     valid_from_s: u64,
     valid_until_s: u64,
+    status: Option<&StatusEntry>,
 ) -> Result<Value, CredentialError> {
     if valid_until_s < valid_from_s {
         return Err(malformed("validUntil", "is before validFrom"));
@@ -175,7 +205,7 @@ fn issue(
     if let Value::Object(subject) = &subject {
         read_claims(claims.type_name(), subject)?;
     }
-    let credential = json!({
+    let mut credential = json!({
         "@context": contexts(),
         "type": ["VerifiableCredential", claims.type_name()],
         "issuer": issuer.did().as_str(),
@@ -183,6 +213,9 @@ fn issue(
         "validUntil": time(valid_until_s, "validUntil")?,
         "credentialSubject": subject,
     });
+    if let Some(status) = status {
+        credential["credentialStatus"] = status.to_json();
+    }
     Ok(add_proof(&credential, issuer, Some(valid_from_s))?)
 }
 
@@ -216,6 +249,10 @@ pub fn verify(credential: &Value, now_s: u64) -> Result<Verified, CredentialErro
     };
     let subject_did = did(subject.get("id"), "credentialSubject.id")?;
     let claims = read_claims(type_name, subject)?;
+    let status = members
+        .get("credentialStatus")
+        .map(StatusEntry::from_json)
+        .transpose()?;
     let valid_from = time(members, "validFrom")?;
     let valid_until = time(members, "validUntil")?;
     if let Some(from) = valid_from
@@ -240,6 +277,7 @@ pub fn verify(credential: &Value, now_s: u64) -> Result<Verified, CredentialErro
         claims,
         valid_from_s: valid_from.map(Timestamp::seconds),
         valid_until_s: valid_until.map(Timestamp::seconds),
+        status,
     })
 }
 
@@ -299,7 +337,7 @@ fn read_claims(type_name: &str, subject: &Map<String, Value>) -> Result<Claims, 
     })
 }
 
-fn did(value: Option<&Value>, role: &'static str) -> Result<Did, CredentialError> {
+pub(crate) fn did(value: Option<&Value>, role: &'static str) -> Result<Did, CredentialError> {
     let text = value
         .and_then(Value::as_str)
         .ok_or(malformed(role, "is not a DID"))?;
@@ -307,7 +345,7 @@ fn did(value: Option<&Value>, role: &'static str) -> Result<Did, CredentialError
         .map_err(|error| CredentialError::Did { role, error })
 }
 
-fn time(
+pub(crate) fn time(
     members: &Map<String, Value>,
     member: &'static str,
 ) -> Result<Option<Timestamp>, CredentialError> {
@@ -321,6 +359,6 @@ fn time(
         .ok_or(malformed(member, "is not a date and time with a time zone"))
 }
 
-fn malformed(member: &'static str, reason: &'static str) -> CredentialError {
+pub(crate) fn malformed(member: &'static str, reason: &'static str) -> CredentialError {
     CredentialError::Malformed { member, reason }
 }

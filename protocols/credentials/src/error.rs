@@ -119,6 +119,12 @@ pub enum CredentialError {
         /// Seconds since 1970.
         now: u64,
     },
+    /// The issuer took it back.
+    #[error("the credential was revoked by its issuer")]
+    Revoked,
+    /// The status list is not the one the credential names.
+    #[error("the status list is not the one the credential names")]
+    ForeignList,
     /// The credential's time is up.
     #[error("the credential was valid until {valid_until}, it is now {now}")]
     Expired {

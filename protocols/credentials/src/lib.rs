@@ -5,6 +5,7 @@
 //!
 //! - [`proof`]: the cryptosuite, for any JSON document;
 //! - [`credential`]: the credentials this node issues and believes;
+//! - [`status`]: lists of what was taken back;
 //! - [`context`]: the terms they use, carried inside each credential, so that a verifier fetches nothing.
 //!
 //! A proof over the canonical JSON covers the whole document. JSON-LD meaning is a different matter: a
@@ -14,8 +15,10 @@ pub mod context;
 pub mod credential;
 pub mod error;
 pub mod proof;
+pub mod status;
 
 pub use credential::{
-    Claims, Verified, issue_capability, issue_membership, issue_reputation, verify,
+    Claims, Verified, issue, issue_capability, issue_membership, issue_reputation, verify,
 };
 pub use error::{CredentialError, ProofError};
+pub use status::{StatusEntry, StatusList, list_id};

@@ -8,6 +8,7 @@
 //! - [`message`]: the plaintext message and its attachments;
 //! - [`envelope`]: [`pack`] and [`unpack`], with the rules on who may be believed;
 //! - [`replay`]: a bounded memory of messages already accepted;
+//! - [`receipt`]: the recipient's signed word on what became of a message;
 //! - [`protocols`]: trust ping, discover features, basic message, problem report, and research
 //!   coordination.
 //!
@@ -22,12 +23,16 @@ mod jwe;
 mod jws;
 pub mod message;
 pub mod protocols;
+pub mod receipt;
 pub mod replay;
 
 pub use envelope::{Limits, Packing, Unpacked, pack, unpack};
 pub use error::DidcommError;
 pub use message::{Attachment, AttachmentData, Headers, Message};
-pub use protocols::{BasicMessage, Content, DiscoverFeatures, ProblemReport, Research, TrustPing};
+pub use protocols::{
+    BasicMessage, Content, DiscoverFeatures, Forward, Pickup, ProblemReport, Research, TrustPing,
+};
+pub use receipt::{Fate, Receipt, ReceiptError};
 pub use replay::{ReplayError, ReplayGuard};
 
 /// Media type of a plaintext message.

@@ -6,8 +6,10 @@
 
 pub mod basic_message;
 pub mod discover_features;
+pub mod pickup;
 pub mod problem_report;
 pub mod research;
+pub mod routing;
 pub mod trust_ping;
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,8 +17,10 @@ use serde_json::{Map, Value};
 
 pub use basic_message::BasicMessage;
 pub use discover_features::{Disclosure, DiscoverFeatures, Query};
+pub use pickup::Pickup;
 pub use problem_report::ProblemReport;
 pub use research::Research;
+pub use routing::Forward;
 pub use trust_ping::TrustPing;
 
 use crate::{error::DidcommError, message::Message};
@@ -34,6 +38,10 @@ pub enum Content {
     ProblemReport(ProblemReport),
     /// `urn:pagi:coordinate-research/1.0/`
     Research(Research),
+    /// <https://didcomm.org/routing/2.0/>
+    Forward(Forward),
+    /// <https://didcomm.org/messagepickup/3.0/>, <https://didcomm.org/coordinate-mediation/3.0/>
+    Pickup(Pickup),
     /// Another protocol: the caller decides what to do with it.
     Other,
 }
@@ -64,12 +72,19 @@ impl Content {
             research::PROTOCOL => {
                 |name, message| Ok(Research::read(name, message)?.map(Self::Research))
             }
+            routing::PROTOCOL => {
+                |name, message| Ok(Forward::read(name, message)?.map(Self::Forward))
+            }
+            pickup::PROTOCOL => |name, message| Ok(Pickup::read(name, message)?.map(Self::Pickup)),
+            pickup::MEDIATION => {
+                |name, message| Ok(Pickup::read_mediation(name, message)?.map(Self::Pickup))
+            }
             _ => return Ok(Self::Other),
         };
-        let spoken = if protocol == research::PROTOCOL {
-            "1"
-        } else {
-            "2"
+        let spoken = match protocol {
+            research::PROTOCOL => "1",
+            pickup::PROTOCOL | pickup::MEDIATION => "3",
+            _ => "2",
         };
         if version.split('.').next() != Some(spoken) {
             return Err(DidcommError::unsupported("type", &message.type_));

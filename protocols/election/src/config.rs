@@ -15,6 +15,10 @@ pub struct Config {
     pub heartbeat_ms: u64,
     /// How long a fresh node listens before it votes or stands for election.
     pub settle_ms: u64,
+    /// How long a fresh node does not stand for election: for one that expects to find a swarm with an
+    /// MO, so that many which start at once do not all make themselves MO first. It votes all the
+    /// same.
+    pub join_ms: u64,
     /// Most members of an electorate; at most [`MAX_ELECTORATE`].
     pub electorate_max: usize,
     /// Members with less reputation than this rank behind all others.
@@ -38,6 +42,7 @@ impl Default for Config {
             lease_ms: 6_000,
             heartbeat_ms: 1_500,
             settle_ms: 1_500,
+            join_ms: 0,
             electorate_max: MAX_ELECTORATE,
             min_reputation: 0,
             vote_timeout_ms: 1_000,
@@ -66,6 +71,7 @@ impl Config {
             *interval = (*interval).clamp(1, LONGEST_MS);
         }
         self.settle_ms = self.settle_ms.min(LONGEST_MS);
+        self.join_ms = self.join_ms.min(LONGEST_MS);
         self.lease_ms = self.lease_ms.clamp(self.heartbeat_ms * 2, LONGEST_MS * 2);
         self.electorate_max = self.electorate_max.clamp(1, MAX_ELECTORATE);
         self.max_term_jump = self.max_term_jump.max(2);

@@ -38,7 +38,7 @@ pub struct Machine {
     started: u64,
     /// No vote and no candidacy before this.
     settled_at: u64,
-    /// No candidacy before this, after the user's step-down.
+    /// No candidacy before this: after the user's step-down, and for a while after the start.
     abstain_until: u64,
     reign: Option<Reign>,
     candidacy: Option<Candidacy>,
@@ -97,7 +97,7 @@ impl Machine {
             jitter: Jitter::new(mixed),
             started: now_ms,
             settled_at: now_ms.saturating_add(config.settle_ms),
-            abstain_until: 0,
+            abstain_until: now_ms.saturating_add(config.join_ms),
             reign: None,
             candidacy: None,
             stand_at: None,

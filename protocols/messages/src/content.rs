@@ -31,7 +31,9 @@ pub fn to_dag_cbor<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, ContentE
     serde_ipld_dagcbor::to_vec(value).map_err(|error| ContentError::Encode(error.to_string()))
 }
 
-/// The value in strict DAG-CBOR `bytes`.
+/// The value in DAG-CBOR `bytes`. Other spellings of the same value pass in part (shorter floats, for
+/// one), and unknown members do where the type lets them: what must have one form is compared with its
+/// [`to_dag_cbor`].
 ///
 /// # Errors
 /// [`ContentError::Decode`].
@@ -75,9 +77,20 @@ pub mod cid_text {
     /// # Errors
     /// Where the text is not a CID.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse()
-            .map_err(|_| D::Error::custom(format_args!("`{text}` is not a CID")))
+        read(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    /// A CID has one text here, or one message would have many forms.
+    fn read(text: &str) -> Result<Cid, String> {
+        let shown = || text.chars().take(128).collect::<String>();
+        let cid: Cid = text
+            .parse()
+            .map_err(|_| format!("`{}` is not a CID", shown()))?;
+        if cid.to_string() == text {
+            Ok(cid)
+        } else {
+            Err(format!("`{}` is not the usual text of {cid}", shown()))
+        }
     }
 
     /// The same for a list of CIDs.
@@ -101,11 +114,8 @@ pub mod cid_text {
             deserializer: D,
         ) -> Result<Vec<Cid>, D::Error> {
             Vec::<String>::deserialize(deserializer)?
-                .into_iter()
-                .map(|text| {
-                    text.parse()
-                        .map_err(|_| D::Error::custom(format_args!("`{text}` is not a CID")))
-                })
+                .iter()
+                .map(|text| super::read(text).map_err(D::Error::custom))
                 .collect()
         }
     }
@@ -128,6 +138,24 @@ mod tests {
         assert!(check_cid(&cid, b"other").is_err());
         let back: Value = from_dag_cbor(&one).unwrap();
         assert_eq!(back, json!({"aa": [true, null], "b": 1}));
+    }
+
+    #[test]
+    fn a_cid_has_one_text() {
+        #[derive(serde::Deserialize)]
+        struct One {
+            #[serde(with = "cid_text")]
+            cid: Cid,
+        }
+        let cid = cid_of(b"x");
+        let read = |text: &str| serde_json::from_value::<One>(json!({ "cid": text }));
+        assert_eq!(read(&cid.to_string()).unwrap().cid, cid);
+        let mut other = cid.to_string();
+        let last = other.pop().unwrap().to_ascii_uppercase();
+        other.push(last);
+        assert!(last.is_ascii_digit() || read(&other).is_err(), "{other}");
+        let base58 = cid.to_string_of_base(multibase::Base::Base58Btc);
+        assert!(read(&base58.unwrap()).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Sources: W3C DID Core 1.0, the did:key method specification, and Multikey as used by
 //! `Ed25519VerificationKey2020`/`X25519KeyAgreementKey2020`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use multibase::Base;
@@ -41,13 +41,14 @@ pub enum DidError {
 /// The DID of a node or a twin: `did:key:z6Mk…`, always of a valid Ed25519 public key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Did(String);
+// Shared, because live views and certificates hold many copies of few.
+pub struct Did(Arc<str>);
 
 impl Did {
     /// The DID of an Ed25519 public key.
     #[must_use]
     pub fn from_public_key(key: &VerifyingKey) -> Self {
-        Self(format!("did:key:{}", multikey(ED25519_PUB, key.as_bytes())))
+        Self(format!("did:key:{}", multikey(ED25519_PUB, key.as_bytes())).into())
     }
 
     /// The DID as text.
@@ -85,7 +86,7 @@ impl Did {
         let key = self.public_key()?;
         if key.is_weak() {
             return Err(DidError::Malformed {
-                did: self.0.clone(),
+                did: self.0.to_string(),
                 reason: "the key is of small order",
             });
         }
@@ -152,7 +153,7 @@ impl Did {
         }
         let signature = Signature::from_slice(&bytes).map_err(|_| DidError::MalformedSignature)?;
         key.verify_strict(message, &signature)
-            .map_err(|_| DidError::WrongSignature(self.0.clone()))
+            .map_err(|_| DidError::WrongSignature(self.0.to_string()))
     }
 
     /// The DID document (W3C DID Core 1.0): one Ed25519 verification method for authentication and
@@ -171,11 +172,11 @@ impl Did {
                 "https://w3id.org/security/suites/ed25519-2020/v1",
                 "https://w3id.org/security/suites/x25519-2020/v1"
             ],
-            "id": self.0,
+            "id": self.as_str(),
             "verificationMethod": [{
                 "id": signing_id,
                 "type": "Ed25519VerificationKey2020",
-                "controller": self.0,
+                "controller": self.as_str(),
                 "publicKeyMultibase": self.fingerprint(),
             }],
             "authentication": [signing_id],
@@ -185,7 +186,7 @@ impl Did {
             "keyAgreement": [{
                 "id": agreement_id,
                 "type": "X25519KeyAgreementKey2020",
-                "controller": self.0,
+                "controller": self.as_str(),
                 "publicKeyMultibase": agreement,
             }],
         }))
@@ -241,7 +242,7 @@ impl FromStr for Did {
 
     fn from_str(text: &str) -> Result<Self, DidError> {
         decode(text)?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -255,7 +256,7 @@ impl TryFrom<String> for Did {
 
 impl From<Did> for String {
     fn from(did: Did) -> Self {
-        did.0
+        did.0.to_string()
     }
 }
 

@@ -8,12 +8,20 @@
 //! - [`content`]: DAG-CBOR bytes and their CIDs;
 //! - [`event`]: the envelope of the node's event log;
 //! - [`coordination`]: the messages of the swarm's coordination topic;
+//! - [`block_request`]: a private request for a block;
+//! - [`rotation`]: a key that takes the place of another;
+//! - [`order`]: stop and go on, for a swarm or a twin;
+//! - [`notice`]: what a swarm should know and keep;
 //! - [`wire`]: topic names, protocol names and size limits.
 
+pub mod block_request;
 pub mod content;
 pub mod coordination;
 pub mod did;
 pub mod event;
+pub mod notice;
+pub mod order;
+pub mod rotation;
 pub mod signed;
 pub mod wire;
 
@@ -21,4 +29,7 @@ pub use content::{cid_of, from_dag_cbor, to_dag_cbor};
 pub use coordination::{Capabilities, Coordination, TwinPresence};
 pub use did::{Did, DidError, SigningIdentity};
 pub use event::{Event, EventType};
+pub use notice::{Announcement, Notice};
+pub use order::{Action, Order, OrderRefused, Orders, Rank, Standing};
+pub use rotation::{Rotation, RotationError, RotationStatement};
 pub use signed::{Domain, Signed, SignedError, Verified};

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cid::Cid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub const MAX_PARAMETERS: usize = 32;
 pub const MAX_NAME_CHARS: usize = 128;
 /// Longest text of a bullet, in characters.
 pub const MAX_BULLET_CHARS: usize = 2000;
+/// Most artifacts one artifact takes back.
+pub const MAX_REVERTS: usize = 256;
 /// Most parts of a setting's path.
 pub const MAX_PATH_PARTS: usize = 8;
 /// Deepest nesting of a constant or of a setting's value.
@@ -51,6 +54,13 @@ pub struct Delta {
     /// Settings to write.
     #[serde(default)]
     pub set: Vec<Setting>,
+    /// Artifacts to take back. Only the MO's own artifacts may: it answers for what it merged.
+    #[serde(
+        default,
+        with = "crate::link::list",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub revert: Vec<Cid>,
 }
 
 /// A plan that worked, found again by the keywords of the goal it served.
@@ -151,6 +161,7 @@ impl Delta {
             && self.bullets.is_empty()
             && self.counts.is_empty()
             && self.set.is_empty()
+            && self.revert.is_empty()
     }
 
     /// Checks each part, and that no case, bullet, target or path occurs twice.
@@ -175,6 +186,14 @@ impl Delta {
                     value: cut(&setting.path.join(".")),
                 });
             }
+        }
+        at_most("artifacts to revert", self.revert.len(), MAX_REVERTS)?;
+        let mut reverts = BTreeSet::new();
+        if let Some(again) = self.revert.iter().find(|cid| !reverts.insert(**cid)) {
+            return Err(Malformed::Repeated {
+                what: "revert",
+                value: again.to_string(),
+            });
         }
         self.cases.iter().try_for_each(Case::check)?;
         self.bullets.iter().try_for_each(Bullet::check)?;

@@ -13,6 +13,7 @@
 //! - [`block`]: sealing into, and opening from, content-addressed blocks;
 //! - [`dag`]: the Merkle DAG; [`state`]: its fold;
 //! - [`validate`]: the gates an artifact passes before it may be merged; [`scan`]: its text gates;
+//! - [`evaluation`]: task suites, and what a candidate must show on them;
 //! - [`document`]: the settings tree, its known keys, and differences between two trees;
 //! - [`toml_form`]: TOML in and out; [`view`]: the typed view of a document.
 
@@ -21,6 +22,7 @@ pub mod block;
 pub mod dag;
 pub mod delta;
 pub mod document;
+pub mod evaluation;
 mod link;
 pub mod revision;
 pub mod scan;

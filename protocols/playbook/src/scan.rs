@@ -3,10 +3,12 @@
 //! These are plain pattern checks. They stop the careless and the crude, not the inventive: what
 //! passes here is still only data to a twin, and every goal and tool call meets the ethics gate.
 
+mod exfiltration;
 mod fold;
 mod injection;
 mod secret;
 
+pub use exfiltration::exfiltration;
 pub use fold::fold;
 pub use injection::injection;
 pub use secret::secret;

@@ -5,15 +5,20 @@
 //! - cases and bullets only grow, by id; should two ever share an id, the smaller content stands;
 //! - an artifact counts once, by its CID, however many revisions merged it: of differing claims
 //!   about it, the one with the lowest stamp stands;
+//! - an author has one voice per entry, however many artifacts it signs: helpful where it found the
+//!   entry helpful more often than harmful, harmful the other way round, both where it is even;
+//! - what a reverted artifact counted and wrote does not count, and what it alone brought is gone
+//!   from the views; a revert stands for good (the lesson may be offered again);
 //! - settings are written in the order of their stamps, so the last writer by (term, lamport,
 //!   revision CID) stands; the genesis has (0, 0).
 //!
 //! Entries that harmed clearly more often than they helped are *retired*: they leave the views but
 //! stay in the history, and come back should the counts turn.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use cid::Cid;
+use pagi_messages::Did;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -30,9 +35,9 @@ pub const RETIRE_MARGIN: u64 = 3;
 /// How often something helped and harmed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// How many artifacts found it helpful.
+    /// How many authors found it helpful.
     pub helpful: u64,
-    /// How many artifacts found it harmful.
+    /// How many authors found it harmful.
     pub harmful: u64,
 }
 
@@ -41,6 +46,25 @@ impl Tally {
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.harmful >= self.helpful.saturating_add(RETIRE_MARGIN)
+    }
+
+    /// What an author with these counts says: one voice, whatever the numbers.
+    fn voice(self) -> Self {
+        Self {
+            helpful: u64::from(self.helpful > 0 && self.helpful >= self.harmful),
+            harmful: u64::from(self.harmful > 0 && self.harmful >= self.helpful),
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            helpful: self.helpful.saturating_add(other.helpful),
+            harmful: self.harmful.saturating_add(other.harmful),
+        }
+    }
+
+    fn is_zero(self) -> bool {
+        self == Self::default()
     }
 
     /// Helpful less harmful.
@@ -63,11 +87,13 @@ struct Stamp {
     setting: usize,
 }
 
-/// The counts of one artifact, and where it was merged first.
+/// What stands of one artifact: the claim with the lowest stamp.
 #[derive(Clone, Debug, PartialEq)]
 struct Counted {
     stamp: Stamp,
+    author: Did,
     counts: Vec<Count>,
+    revert: Vec<Cid>,
 }
 
 /// What a set of revisions amounts to.
@@ -77,11 +103,20 @@ pub struct State {
     base: Value,
     /// The settings now, without what is `learned`.
     settings: Value,
-    writes: BTreeMap<Stamp, Setting>,
+    writes: BTreeMap<Stamp, (Cid, Setting)>,
     cases: BTreeMap<String, Case>,
     bullets: BTreeMap<String, Bullet>,
+    /// Which artifacts brought a case or bullet.
+    bearers: BTreeMap<String, BTreeSet<Cid>>,
+    /// The cases and bullets of the genesis.
+    founded: BTreeSet<String>,
+    /// The genesis' counts.
+    founding: BTreeMap<String, Tally>,
+    /// What each author counted, by target and author.
+    voices: BTreeMap<String, BTreeMap<Did, Tally>>,
     tallies: BTreeMap<String, Tally>,
     applied: BTreeMap<Cid, Counted>,
+    reverted: BTreeSet<Cid>,
 }
 
 impl State {
@@ -103,19 +138,27 @@ impl State {
             writes: BTreeMap::new(),
             cases: BTreeMap::new(),
             bullets: BTreeMap::new(),
+            bearers: BTreeMap::new(),
+            founded: BTreeSet::new(),
+            founding: BTreeMap::new(),
+            voices: BTreeMap::new(),
             tallies: BTreeMap::new(),
             applied: BTreeMap::new(),
+            reverted: BTreeSet::new(),
         };
         for (case, tally) in &learned.cases {
             state.learn_case(case);
-            state.tallies.insert(case.id.clone(), *tally);
+            state.founded.insert(case.id.clone());
+            state.founding.insert(case.id.clone(), *tally);
         }
         for (bullet, tally) in &learned.bullets {
             state.learn_bullet(bullet);
-            state.tallies.insert(bullet.id.clone(), *tally);
+            state.founded.insert(bullet.id.clone());
+            state.founding.insert(bullet.id.clone(), *tally);
         }
-        state.tallies.extend(learned.tools);
-        state.tallies.retain(|_, tally| *tally != Tally::default());
+        state.founding.extend(learned.tools);
+        state.founding.retain(|_, tally| !tally.is_zero());
+        state.tallies = state.founding.clone();
         Ok(state)
     }
 
@@ -148,24 +191,25 @@ impl State {
                 merged: index,
                 setting: 0,
             };
-            merged
-                .delta
-                .cases
-                .iter()
-                .for_each(|case| self.learn_case(case));
-            merged
-                .delta
-                .bullets
-                .iter()
-                .for_each(|bullet| self.learn_bullet(bullet));
-            self.count(
+            let delta = &merged.delta;
+            for case in &delta.cases {
+                self.learn_case(case);
+                self.brought(&case.id, merged.artifact);
+            }
+            for bullet in &delta.bullets {
+                self.learn_bullet(bullet);
+                self.brought(&bullet.id, merged.artifact);
+            }
+            rebuild |= self.count(
                 merged.artifact,
                 Counted {
                     stamp,
-                    counts: merged.delta.counts.clone(),
+                    author: merged.author.clone(),
+                    counts: delta.counts.clone(),
+                    revert: delta.revert.clone(),
                 },
             );
-            for (number, setting) in merged.delta.set.iter().enumerate() {
+            for (number, setting) in delta.set.iter().enumerate() {
                 let stamp = Stamp {
                     setting: number,
                     ..stamp
@@ -179,15 +223,46 @@ impl State {
                 } else {
                     rebuild = true;
                 }
-                self.writes.insert(stamp, setting.clone());
+                self.writes
+                    .insert(stamp, (merged.artifact, setting.clone()));
             }
         }
         if rebuild {
-            self.settings = self.base.clone();
-            for setting in self.writes.values() {
+            self.refold();
+        }
+    }
+
+    /// Works out anew what depends on which claims stand and which artifacts are reverted.
+    fn refold(&mut self) {
+        self.reverted = self
+            .applied
+            .values()
+            .flat_map(|counted| counted.revert.iter().copied())
+            .collect();
+        self.voices.clear();
+        for (artifact, counted) in &self.applied {
+            if !self.reverted.contains(artifact) {
+                hear(&mut self.voices, &counted.author, &counted.counts);
+            }
+        }
+        self.tallies = self.founding.clone();
+        for (target, voices) in &self.voices {
+            let founding = self.founding.get(target).copied().unwrap_or_default();
+            self.tallies.insert(target.clone(), sum(founding, voices));
+        }
+        self.settings = self.base.clone();
+        for (artifact, setting) in self.writes.values() {
+            if !self.reverted.contains(artifact) {
                 document::apply(&mut self.settings, setting);
             }
         }
+    }
+
+    fn brought(&mut self, id: &str, artifact: Cid) {
+        self.bearers
+            .entry(id.to_owned())
+            .or_default()
+            .insert(artifact);
     }
 
     fn learn_case(&mut self, case: &Case) {
@@ -215,28 +290,27 @@ impl State {
     }
 
     /// Counts an artifact, or puts a claim with a lower stamp in the place of the standing one.
-    fn count(&mut self, artifact: Cid, counted: Counted) {
-        if let Some(standing) = self.applied.get(&artifact) {
-            if standing.stamp <= counted.stamp {
-                return;
-            }
-            for count in &standing.counts {
-                if let Entry::Occupied(mut place) = self.tallies.entry(count.target.clone()) {
-                    let tally = place.get_mut();
-                    tally.helpful = tally.helpful.saturating_sub(count.helpful.into());
-                    tally.harmful = tally.harmful.saturating_sub(count.harmful.into());
-                    if *tally == Tally::default() {
-                        place.remove();
-                    }
-                }
-            }
+    /// Returns whether everything must be worked out anew.
+    fn count(&mut self, artifact: Cid, counted: Counted) -> bool {
+        let standing = self.applied.get(&artifact);
+        if standing.is_some_and(|standing| standing.stamp <= counted.stamp) {
+            // Should it write settings, they have to be told from a reverted artifact's.
+            return self.reverted.contains(&artifact);
         }
-        for count in &counted.counts {
-            let tally = self.tallies.entry(count.target.clone()).or_default();
-            tally.helpful = tally.helpful.saturating_add(count.helpful.into());
-            tally.harmful = tally.harmful.saturating_add(count.harmful.into());
+        let anew =
+            standing.is_some() || !counted.revert.is_empty() || self.reverted.contains(&artifact);
+        if !anew {
+            hear(&mut self.voices, &counted.author, &counted.counts);
+            for count in &counted.counts {
+                let target = &count.target;
+                let founding = self.founding.get(target).copied().unwrap_or_default();
+                let voices = self.voices.get(target);
+                let tally = voices.map_or(founding, |voices| sum(founding, voices));
+                self.tallies.insert(target.clone(), tally);
+            }
         }
         self.applied.insert(artifact, counted);
+        anew
     }
 
     /// The playbook as a document: the settings, and what is learnt and not retired under
@@ -294,7 +368,8 @@ impl State {
 
     /// The cases that are not retired, by id, with their counts.
     pub fn cases(&self) -> impl Iterator<Item = (&Case, Tally)> {
-        self.all_cases().filter(|(_, tally)| !tally.is_retired())
+        self.all_cases()
+            .filter(|(case, tally)| !tally.is_retired() && !self.is_withdrawn(&case.id))
     }
 
     /// All cases, retired ones too.
@@ -304,7 +379,8 @@ impl State {
 
     /// The bullets that are not retired, by id, with their counts.
     pub fn bullets(&self) -> impl Iterator<Item = (&Bullet, Tally)> {
-        self.all_bullets().filter(|(_, tally)| !tally.is_retired())
+        self.all_bullets()
+            .filter(|(bullet, tally)| !tally.is_retired() && !self.is_withdrawn(&bullet.id))
     }
 
     /// All bullets, retired ones too.
@@ -339,6 +415,42 @@ impl State {
         self.tallies.get(target).copied().unwrap_or_default()
     }
 
+    /// Whether every artifact that brought this case or bullet is reverted.
+    #[must_use]
+    pub fn is_withdrawn(&self, id: &str) -> bool {
+        let bearers = self.bearers.get(id);
+        bearers.is_some_and(|all| all.iter().all(|one| self.reverted.contains(one)))
+            && !self.founded.contains(id)
+    }
+
+    /// Whether a case or bullet is in force or retired, rather than unknown or withdrawn.
+    #[must_use]
+    pub fn knows(&self, id: &str) -> bool {
+        (self.cases.contains_key(id) || self.bullets.contains_key(id)) && !self.is_withdrawn(id)
+    }
+
+    /// Whether another count like this one by `author` would leave its voice as it is.
+    #[must_use]
+    pub fn has_said(&self, author: &Did, count: &Count) -> bool {
+        let said = self
+            .voices
+            .get(&count.target)
+            .and_then(|voices| voices.get(author));
+        said.is_some_and(|said| {
+            let more = Tally {
+                helpful: count.helpful.into(),
+                harmful: count.harmful.into(),
+            };
+            said.voice() == said.plus(more).voice()
+        })
+    }
+
+    /// Whether the artifact with this CID is merged and was reverted since.
+    #[must_use]
+    pub fn is_reverted(&self, artifact: &Cid) -> bool {
+        self.reverted.contains(artifact)
+    }
+
     /// Whether the artifact with this CID is merged.
     #[must_use]
     pub fn applied(&self, artifact: &Cid) -> bool {
@@ -352,161 +464,24 @@ impl State {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use pagi_messages::{SigningIdentity, cid_of};
-
-    use super::*;
-    use crate::{delta::Delta, revision::Merged};
-
-    fn start() -> State {
-        let document = json!({"a": {"x": 1}, "learned": {"bullets": [
-            {"id": Bullet::new("s", "kept").id, "section": "s", "text": "kept", "helpful": 2},
-        ]}});
-        State::new(&Genesis::new("lab", document).unwrap()).unwrap()
-    }
-
-    fn revision(term: u64, lamport: u64, merged: Vec<(&str, Delta)>) -> (Cid, Revision) {
-        let author = SigningIdentity::from_seed(&[1; 32]).did().clone();
-        let label = format!("{term}/{lamport}/{merged:?}");
-        let merged = merged
-            .into_iter()
-            .map(|(name, delta)| Merged {
-                artifact: cid_of(name.as_bytes()),
-                author: author.clone(),
-                delta,
-            })
-            .collect();
-        let parents = vec![cid_of(b"genesis")];
-        let revision = Revision {
-            parents,
-            lamport,
-            term,
-            certificate: None,
-            merged,
-            evaluation: None,
-            timestamp: 0,
+/// Adds one artifact's counts to what its author counted.
+fn hear(voices: &mut BTreeMap<String, BTreeMap<Did, Tally>>, author: &Did, counts: &[Count]) {
+    for count in counts {
+        let more = Tally {
+            helpful: count.helpful.into(),
+            harmful: count.harmful.into(),
         };
-        (cid_of(label.as_bytes()), revision)
-    }
-
-    fn set(path: &[&str], value: Option<Value>) -> Delta {
-        let path = path.iter().map(|&part| part.into()).collect();
-        Delta {
-            set: vec![Setting { path, value }],
-            ..Delta::default()
-        }
-    }
-
-    fn count(target: &str, helpful: u32, harmful: u32) -> Delta {
-        let count = Count {
-            target: target.into(),
-            helpful,
-            harmful,
-        };
-        Delta {
-            counts: vec![count],
-            ..Delta::default()
-        }
-    }
-
-    #[test]
-    fn genesis_learning_counts() {
-        let state = start();
-        let (bullet, tally) = state.bullets().next().unwrap();
-        assert_eq!((bullet.text.as_str(), tally.helpful), ("kept", 2));
-        assert_eq!(state.document()["learned"]["bullets"][0]["helpful"], 2);
-        let again = Genesis::new("lab", state.document()).unwrap();
-        assert_eq!(State::new(&again).unwrap().document(), state.document());
-    }
-
-    #[test]
-    fn the_last_writer_by_stamp_stands_in_any_order() {
-        let (high, low) = (
-            revision(
-                2,
-                1,
-                vec![("one", set(&["a", "x"], Some(json!("high term"))))],
-            ),
-            revision(
-                1,
-                9,
-                vec![("two", set(&["a"], Some(json!({"y": "low term"}))))],
-            ),
-        );
-        let fold = |order: [&(Cid, Revision); 2]| {
-            let mut state = start();
-            order
-                .into_iter()
-                .for_each(|(cid, revision)| state.absorb(*cid, revision));
-            state
-        };
-        let one = fold([&high, &low]);
-        assert_eq!(one, fold([&low, &high]));
-        assert_eq!(
-            one.setting(&["a"]),
-            Some(&json!({"y": "low term", "x": "high term"}))
-        );
-        assert_eq!(one.setting(&["nothing", "here"]), None);
-    }
-
-    #[test]
-    fn an_artifact_counts_once_and_the_earliest_claim_stands() {
-        let (first, second) = (
-            revision(1, 1, vec![("same", count("tool:calculator", 1, 0))]),
-            revision(1, 2, vec![("same", count("tool:calculator", 0, 1))]),
-        );
-        for order in [[&first, &second], [&second, &first]] {
-            let mut state = start();
-            order
-                .into_iter()
-                .for_each(|(cid, revision)| state.absorb(*cid, revision));
-            assert_eq!(
-                state.tally("tool:calculator"),
-                Tally {
-                    helpful: 1,
-                    harmful: 0
-                }
-            );
-            assert!(state.applied(&cid_of(b"same")) && !state.applied(&cid_of(b"other")));
-            assert_eq!(state.artifacts(), 1);
-        }
-    }
-
-    #[test]
-    fn what_harms_is_retired_and_may_come_back() {
-        let mut state = start();
-        let id = Bullet::new("s", "kept").id;
-        for name in ["a", "b", "c", "d"] {
-            let (cid, revision) = revision(1, 1, vec![(name, count(&id, 0, 1))]);
-            state.absorb(cid, &revision);
-        }
-        assert_eq!(state.bullets().count(), 1, "2 helpful, 4 harmful");
-        let (cid, worse) = revision(1, 2, vec![("e", count(&id, 0, 1))]);
-        state.absorb(cid, &worse);
-        assert_eq!(
-            (state.bullets().count(), state.all_bullets().count()),
-            (0, 1)
-        );
-        assert_eq!(state.document()["learned"]["bullets"], json!([]));
-        let (cid, better) = revision(1, 3, vec![("f", count(&id, 1, 0))]);
-        state.absorb(cid, &better);
-        assert_eq!(state.bullets().count(), 1);
-    }
-
-    #[test]
-    fn of_two_contents_under_one_id_the_same_one_stands_in_any_order() {
-        let forged = |text: &str| Bullet {
-            text: text.into(),
-            ..Bullet::new("s", "one")
-        };
-        let fold = |order: [&str; 2]| {
-            let mut state = start();
-            order
-                .iter()
-                .for_each(|text| state.learn_bullet(&forged(text)));
-            state
-        };
-        assert_eq!(fold(["one", "two"]), fold(["two", "one"]));
+        let voices = voices.entry(count.target.clone()).or_default();
+        let said = voices.entry(author.clone()).or_default();
+        *said = said.plus(more);
     }
 }
+
+fn sum(founding: Tally, voices: &BTreeMap<Did, Tally>) -> Tally {
+    voices
+        .values()
+        .fold(founding, |sum, said| sum.plus(said.voice()))
+}
+
+#[cfg(test)]
+mod tests;

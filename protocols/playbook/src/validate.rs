@@ -1,6 +1,7 @@
 //! The gates an artifact passes before it may be merged.
 //!
-//! Each refusal names its gate: `schema`, `size`, `ethics`, `injection`, `secret` or `novelty`.
+//! Each refusal names its gate: `schema`, `size`, `ethics`, `injection`, `secret`,
+//! `exfiltration` or `novelty`.
 //! Sizes come first, so a large hostile artifact costs little. What depends on the rest of the
 //! playbook ([`Refusal::is_relative`]) comes last: a node that looks past such a refusal, because it
 //! judges an artifact another playbook took in, knows that all other gates were passed.
@@ -109,6 +110,14 @@ pub enum Refusal {
         /// What kind of secret. Never the secret itself.
         what: &'static str,
     },
+    /// A text sends outside what is private.
+    #[error("the artifact's {field} sends what is private outside: {what}")]
+    Exfiltration {
+        /// Which field.
+        field: &'static str,
+        /// What would be sent.
+        what: &'static str,
+    },
     /// It changes nothing at all.
     #[error("the artifact's delta is empty")]
     Empty,
@@ -130,6 +139,7 @@ impl Refusal {
             Self::ProtectedPath { .. } => "ethics",
             Self::Injection { .. } => "injection",
             Self::Secret { .. } => "secret",
+            Self::Exfiltration { .. } => "exfiltration",
             Self::Empty | Self::NothingNew => "novelty",
         }
     }
@@ -286,23 +296,22 @@ fn check_novelty(state: &State, delta: &Delta) -> Result<(), Refusal> {
     for count in &delta.counts {
         let id = &count.target;
         let known = id.starts_with("tool:")
-            || state.case(id).is_some()
-            || state.bullet(id).is_some()
+            || state.knows(id)
             || delta.cases.iter().any(|case| case.id == *id)
             || delta.bullets.iter().any(|bullet| bullet.id == *id);
         if !known {
             return Err(Refusal::UnknownTarget { target: id.clone() });
         }
     }
+    if let Some(unknown) = delta.revert.iter().find(|cid| !state.applied(cid)) {
+        return Err(Refusal::UnknownTarget {
+            target: unknown.to_string(),
+        });
+    }
     let new = !delta.counts.is_empty()
-        || delta
-            .cases
-            .iter()
-            .any(|case| state.case(&case.id).is_none())
-        || delta
-            .bullets
-            .iter()
-            .any(|bullet| state.bullet(&bullet.id).is_none())
+        || delta.revert.iter().any(|cid| !state.is_reverted(cid))
+        || delta.cases.iter().any(|case| !state.knows(&case.id))
+        || delta.bullets.iter().any(|bullet| !state.knows(&bullet.id))
         || delta
             .set
             .iter()
@@ -354,8 +363,11 @@ fn scan_text(field: &'static str, text: &str) -> Result<(), Refusal> {
     if let Some(phrase) = scan::injection(text) {
         return Err(Refusal::Injection { field, phrase });
     }
-    match scan::secret(text) {
-        Some(what) => Err(Refusal::Secret { field, what }),
+    if let Some(what) = scan::secret(text) {
+        return Err(Refusal::Secret { field, what });
+    }
+    match scan::exfiltration(text) {
+        Some(what) => Err(Refusal::Exfiltration { field, what }),
         None => Ok(()),
     }
 }

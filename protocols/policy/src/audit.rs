@@ -52,6 +52,18 @@ audit_actions! {
     Actuator => "actuator", "An actuator acted on the world outside the node.";
     GrantChanged => "grant_changed", "A twin's right to a tool was given or taken.";
     SteppedDown => "stepped_down", "The Master Orchestrator gave up its office.";
+    MessageSent => "message_sent", "A private message was sent, or given up.";
+    MessageReceived => "message_received", "A private message was taken in.";
+    PluginInstalled => "plugin_installed", "A plugin was installed.";
+    PluginRemoved => "plugin_removed", "A plugin was removed.";
+    KeyRotated => "key_rotated", "A twin was given another key.";
+    ContactChanged => "contact_changed", "Whom a twin listens to was changed.";
+    ResearchDone => "research_done", "A twin answered, or declined, another's research question.";
+    CredentialIssued => "credential_issued", "A twin issued a credential.";
+    CredentialRevoked => "credential_revoked", "A twin took a credential back.";
+    Stopped => "stopped", "An order to stop was given or taken.";
+    Resumed => "resumed", "An order to go on was given or taken.";
+    StopOverridden => "stop_overridden", "The node's user went on in spite of an order to stop.";
     TokenRefused => "token_refused", "A request came with a wrong or missing control token.";
 }
 
@@ -78,7 +90,7 @@ mod tests {
             assert_eq!(json, format!("\"{action}\""));
             assert_eq!(serde_json::from_str::<AuditAction>(&json).unwrap(), *action);
         }
-        assert_eq!(AuditAction::ALL.len(), 12);
+        assert_eq!(AuditAction::ALL.len(), 24);
     }
 
     #[test]

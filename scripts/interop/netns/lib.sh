@@ -169,13 +169,37 @@ peers() { pagi "$1" status | jq .node.peers; }
 
 head_of() { pagi "$1" playbook show | jq -r .head; }
 
-# same_head OLD NAME...: whether all have one head, and not the old one.
-same_head() {
-  local old=$1 first name
-  shift
-  first=$(head_of "$1")
-  [ -n "$first" ] && [ "$first" != null ] && [ "$first" != "$old" ] || return 1
-  for name in "${@:2}"; do [ "$(head_of "$name")" = "$first" ] || return 1; done
+# peer_id NAME, did_of NAME, address_of NAME: who it is, and where it is dialled.
+peer_id() { pagi "$1" status | jq -r .node.peer_id; }
+did_of() { pagi "$1" status | jq -r .node.did; }
+address_of() { pagi "$1" status | jq -r '.node.listen | map(select(contains("/127.") | not))[0]'; }
+
+# twin NAME: makes one; prints its id.
+twin() { pagi "$1" twin create --name "of-$1" | jq -r .twin_id; }
+
+# connected NAME OTHER: whether it has a connection with another.
+connected() {
+  local id
+  id=$(peer_id "$2")
+  pagi "$1" peers | jq -e --arg id "$id" 'any(.[]; .peer_id == $id)' >/dev/null
+}
+
+# one_swarm OLD TWINS NAME...: whether all have one playbook head, and not the old one, follow one MO,
+# and know the same so many twins. Leaves a line for the summary.
+one_swarm() {
+  local old=$1 count=$2 first= now name
+  shift 2
+  for name in "$@"; do
+    now=$(pagi "$name" status |
+      jq -c '[.mo.mo, .swarm.playbook, ([.swarm.twins[].twin_id] | sort)]') || return 1
+    first=${first:-$now}
+    [ "$now" = "$first" ] || return 1
+    [ "$(pagi "$name" playbook show | jq '.heads | length')" = 1 ] || return 1
+  done
+  echo "$first" | jq -e --arg old "$old" --argjson count "$count" \
+    '.[0] != null and .[1] != $old and (.[2] | length) == $count' >/dev/null || return 1
+  echo "$# nodes, one swarm: $count twins known, head ...$(echo "$first" |
+    jq -r '.[1][-8:]'), MO ...$(echo "$first" | jq -r '.[0][-8:]')" >"$summary"
 }
 
 # merged ARTIFACT NAME...: whether all of them have taken an artifact into their playbook.

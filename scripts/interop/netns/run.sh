@@ -3,8 +3,11 @@
 # multicast, loss and delay, a partition. All of it lives in network namespaces inside a namespace of
 # its own, so nothing leaves this machine, nothing of it is changed, and all is gone at the end.
 #
-#   scripts/interop/netns/run.sh [relay|punch|mdns|cut|loss|partition]...      default: all
+#   scripts/interop/netns/run.sh [relay|punch|cut|lans|lans_relayed|mdns|loss|partition]...
 #
+# The first three run the network room alone, by its example program; the others run `pagi`. Default:
+# all. Each ends with one line; those of `pagi` must end in one swarm: every node knows the same twins
+# and has the same playbook head and Master Orchestrator.
 # Needs root, iproute2, nftables, jq, python3; says SKIP and succeeds where something is missing.
 # PAGI and REACH name the binaries when they are not to be built.
 set -euo pipefail
@@ -27,7 +30,11 @@ if [ -z "${PAGI_NETNS_INSIDE:-}" ]; then
     cargo build --quiet --manifest-path "$root/Cargo.toml" -p pagi
     PAGI=$target/debug/pagi
   fi
-  if [ -z "${REACH:-}" ]; then
+  case " ${*:-relay} " in
+    *" relay "* | *" punch "* | *" cut "*) example=yes ;;
+    *) example= REACH=${REACH:-none} ;;
+  esac
+  if [ -z "${REACH:-}" ] && [ "$example" ]; then
     cargo build --quiet --manifest-path "$root/Cargo.toml" -p pagi-swarm --example reach
     REACH=$target/debug/examples/reach
   fi
@@ -41,10 +48,12 @@ ip link set lo up
 . "$here/lib.sh"
 . "$here/scenarios.sh"
 
-[ $# -gt 0 ] || set -- relay punch mdns cut loss partition
+[ $# -gt 0 ] || set -- relay punch cut lans lans_relayed mdns loss partition
 failed=0
 for name in "$@"; do
   echo "== $name"
+  started=$SECONDS
+  summary=$(mktemp)
   # Not as the condition of an `if`: there, a failing command would not end the subshell.
   set +e
   (
@@ -55,11 +64,14 @@ for name in "$@"; do
   )
   status=$?
   set -e
-  if [ "$status" = 0 ]; then
-    echo "ok   $name"
+  if [ "$status" = 0 ] && grep -q '^SKIP' "$summary"; then
+    echo "skip $name$(sed 's/^SKIP//' "$summary")"
+  elif [ "$status" = 0 ]; then
+    echo "ok   $name in $((SECONDS - started)) s$(sed 's/^/: /' "$summary")"
   else
-    echo "FAIL $name"
+    echo "FAIL $name after $((SECONDS - started)) s"
     failed=$((failed + 1))
   fi
+  rm -f "$summary"
 done
 [ "$failed" = 0 ] || exit 1

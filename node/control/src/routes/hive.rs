@@ -2,7 +2,8 @@
 
 use axum::{Json, extract::State};
 use pagi_api::swarm::{
-    ArtifactView, MoView, Peer, PlaybookCheck, PlaybookDiff, PlaybookView, RevisionView, SwarmView,
+    ArtifactView, MoView, Peer, PlaybookCheck, PlaybookDiff, PlaybookView, RejectArtifact,
+    RevertPlaybook, RevisionView, SwarmView,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::{Api, Route, non_empty};
 use crate::{
-    extract::{AnyJson, Params, Segment},
+    extract::{AnyJson, JsonObject, Params, Segment},
     failure::Failure,
 };
 
@@ -61,6 +62,20 @@ pub(super) fn routes() -> Vec<Route> {
             .gives::<Vec<ArtifactView>>(),
         Route::get("/artifacts/{cid}", artifact)
             .about(PLAYBOOK, "Show a refinement artifact")
+            .gives::<ArtifactView>(),
+        Route::post("/artifacts/{cid}/approve", approve_artifact)
+            .about(PLAYBOOK, "Approve an artifact that waits for a person")
+            .gives::<ArtifactView>(),
+        Route::post("/artifacts/{cid}/reject", reject_artifact)
+            .about(PLAYBOOK, "Reject an artifact that is not merged yet")
+            .takes::<RejectArtifact>(r#"{"reason":"it misleads"}"#)
+            .gives::<ArtifactView>(),
+        Route::post("/playbook/revert", revert_playbook)
+            .about(
+                PLAYBOOK,
+                "Take merged artifacts back in one revision; on the MO's node alone",
+            )
+            .takes::<RevertPlaybook>(r#"{"cids":["bafy"],"reason":"it misleads"}"#)
             .gives::<ArtifactView>(),
         Route::post("/ipfs/dag", put_document)
             .about(CONTENT, "Store a document as DAG-CBOR and pin it")
@@ -162,6 +177,28 @@ async fn artifact(
     Segment(cid): Segment,
 ) -> Result<Json<ArtifactView>, Failure> {
     Ok(Json(api.node.artifact(&cid).await?))
+}
+
+async fn approve_artifact(
+    State(api): State<Api>,
+    Segment(cid): Segment,
+) -> Result<Json<ArtifactView>, Failure> {
+    Ok(Json(api.node.approve_artifact(&cid).await?))
+}
+
+async fn reject_artifact(
+    State(api): State<Api>,
+    Segment(cid): Segment,
+    JsonObject(request): JsonObject<RejectArtifact>,
+) -> Result<Json<ArtifactView>, Failure> {
+    Ok(Json(api.node.reject_artifact(&cid, request).await?))
+}
+
+async fn revert_playbook(
+    State(api): State<Api>,
+    JsonObject(request): JsonObject<RevertPlaybook>,
+) -> Result<Json<ArtifactView>, Failure> {
+    Ok(Json(api.node.revert_playbook(request).await?))
 }
 
 async fn put_document(

@@ -2,14 +2,17 @@
 //!
 //! Each submodule holds some handlers and, beside them, their rows of the table.
 
+mod content;
 mod events;
 mod goals;
 mod hive;
+mod membership;
 mod messages;
 mod node;
 mod route;
 mod tasks;
 mod tools;
+mod trust;
 mod twins;
 
 use std::{convert::Infallible, sync::Arc};
@@ -87,8 +90,11 @@ pub(crate) fn table() -> Vec<Route> {
         goals::routes(),
         tools::routes(),
         messages::routes(),
+        membership::routes(),
+        trust::routes(),
         hive::routes(),
         tasks::routes(),
+        content::routes(),
         node::routes(),
     ]
     .into_iter()

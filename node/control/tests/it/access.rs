@@ -4,12 +4,15 @@ use serde_json::json;
 
 use crate::{SECRET, config, start, start_with};
 
-const GUARDED: [(&str, &str); 6] = [
+const GUARDED: [(&str, &str); 9] = [
     ("GET", "/twins"),
     ("POST", "/twins"),
     ("POST", "/interact/t1"),
     ("GET", "/events"),
     ("POST", "/mo/step-down"),
+    ("POST", "/artifacts/bafy/approve"),
+    ("POST", "/artifacts/bafy/reject"),
+    ("POST", "/playbook/revert"),
     ("GET", "/no/such/route"),
 ];
 

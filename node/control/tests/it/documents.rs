@@ -29,11 +29,12 @@ async fn every_documented_example_works_and_answers_as_documented() {
                 .replace("{tool_name}", "calculator")
                 .replace("{plugin_name}", "text_stats")
                 .replace("{task_id}", "1")
+                .replace("{id}", "c1")
                 .replace("{cid}", "bafy1");
-            let query = if template.ends_with("/search") {
-                "?q=x"
-            } else {
-                ""
+            let query = match template.as_str() {
+                "/reputation" => "?did=x",
+                template if template.ends_with("/search") => "?q=x",
+                _ => "",
             };
             let example = &operation["requestBody"]["content"]["application/json"]["example"];
             let body = if example.is_null() {
@@ -136,8 +137,21 @@ async fn every_route_of_the_contract_is_documented() {
         ("get", "/artifacts/{cid}"),
         ("get", "/mo"),
         ("post", "/mo/step-down"),
+        ("post", "/artifacts/{cid}/approve"),
+        ("post", "/artifacts/{cid}/reject"),
+        ("post", "/playbook/revert"),
         ("post", "/ipfs/dag"),
         ("get", "/ipfs/dag/{cid}"),
+        ("post", "/ipfs/files"),
+        ("get", "/ipfs/files/{cid}"),
+        ("post", "/ipfs/folders"),
+        ("get", "/ipfs/ls/{cid}"),
+        ("get", "/ipfs/pins"),
+        ("post", "/ipfs/pins"),
+        ("delete", "/ipfs/pins/{cid}"),
+        ("post", "/ipfs/gc"),
+        ("get", "/ipfs/car/{cid}"),
+        ("post", "/ipfs/car"),
         ("get", "/healthz"),
         ("get", "/metrics"),
         ("get", "/.well-known/did.json"),

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use pagi_api::{
     ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, PublishedEvent, Violation,
-    goal::*, messages::*, swarm::*, tools::*, twins::*, work::*,
+    goal::*, membership::*, messages::*, swarm::*, tools::*, twins::*, work::*,
 };
 use pagi_messages::{Event, EventType, event::from_unix_ms};
 use serde::de::DeserializeOwned;
@@ -85,12 +85,12 @@ impl FakeNode {
         logged
     }
 
-    fn wrote(&self, what: &str) {
+    pub fn wrote(&self, what: &str) {
         self.writes.lock().unwrap().push(what.into());
     }
 }
 
-fn shape<T: DeserializeOwned>(value: Value) -> T {
+pub fn shape<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
@@ -144,7 +144,7 @@ impl Node for FakeNode {
         }
         Ok(shape(json!({
             "peer_id": "12D3", "did": "did:key:z6Mk", "swarm": "test", "listen": [],
-            "version": "0.1.0", "uptime_s": 1, "twins": 0, "tools": 0, "peers": 0,
+            "version": "0.1.0", "uptime_s": 1, "twins": 0, "tools": 0, "peers": 0, "bootstrap": [],
             "inference": "planner",
         })))
     }
@@ -577,6 +577,52 @@ impl Node for FakeNode {
         Ok(vec![])
     }
 
+    async fn membership(&self) -> Result<Membership, ApiError> {
+        Ok(shape(json!({
+            "name": "test", "network": "test", "admission": "name", "pre_shared_key": false,
+            "founders": [], "standing": "open", "members": [], "revoked": [], "refused": [],
+            "refused_by": [],
+        })))
+    }
+
+    async fn invite(&self, request: NewInvitation) -> Result<InvitationView, ApiError> {
+        self.wrote("invite");
+        Ok(shape(json!({
+            "link": "pagi://join/x", "uses": request.uses, "invitee": request.invitee,
+            "addresses": [], "secret": false,
+        })))
+    }
+
+    async fn revoke(&self, request: NewRevocation) -> Result<Membership, ApiError> {
+        self.wrote("revoke");
+        Ok(Membership {
+            revoked: request.targets,
+            ..self.membership().await?
+        })
+    }
+
+    async fn network(&self) -> Result<NetworkView, ApiError> {
+        Ok(shape(json!({
+            "reach": "unknown", "external_addrs": [], "relays": [], "relays_for_others": false,
+            "dht_server": true, "bans": [], "limits": {}, "stats": {},
+        })))
+    }
+
+    async fn ban(&self, request: NewBan) -> Result<NetworkView, ApiError> {
+        self.wrote("ban");
+        let ban =
+            json!({"peer_id": request.peer, "seconds_left": request.seconds, "by_user": true});
+        Ok(NetworkView {
+            bans: vec![shape(ban)],
+            ..self.network().await?
+        })
+    }
+
+    async fn unban(&self, _peer: &str) -> Result<NetworkView, ApiError> {
+        self.wrote("unban");
+        self.network().await
+    }
+
     async fn playbook(&self) -> Result<PlaybookView, ApiError> {
         Ok(shape(json!({
             "head": "bafy", "heads": [], "genesis": "bafy", "revisions": 1, "document": {},
@@ -617,6 +663,25 @@ impl Node for FakeNode {
             "cid": cid, "author": "did:key:z6Mk", "status": "merged", "base": "bafy",
             "critique": "", "delta": {}, "ts": "2026-01-01T00:00:00Z",
         })))
+    }
+
+    async fn approve_artifact(&self, cid: &str) -> Result<ArtifactView, ApiError> {
+        self.wrote("approve_artifact");
+        self.artifact(cid).await
+    }
+
+    async fn reject_artifact(
+        &self,
+        cid: &str,
+        _: RejectArtifact,
+    ) -> Result<ArtifactView, ApiError> {
+        self.wrote("reject_artifact");
+        self.artifact(cid).await
+    }
+
+    async fn revert_playbook(&self, _: RevertPlaybook) -> Result<ArtifactView, ApiError> {
+        self.wrote("revert_playbook");
+        self.artifact("bafy").await
     }
 
     async fn mo(&self) -> Result<MoView, ApiError> {

@@ -12,6 +12,7 @@ mod client;
 mod documents;
 mod events;
 mod fake_node;
+mod fake_trust;
 mod fuzz;
 mod goals;
 mod lifecycle;

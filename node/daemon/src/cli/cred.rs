@@ -3,11 +3,17 @@
 use std::ffi::OsString;
 
 use clap::Subcommand;
-use pagi_api::tools::{ExecuteTool, ToolResult};
+use pagi_api::{
+    tools::{ExecuteTool, ToolResult},
+    trust::{AddCredential, CredentialView},
+};
 use serde_json::{Value, json};
 
 use super::{CliError, Context, context::read_input, select::TwinArg};
-use crate::render;
+use crate::{
+    client::encode,
+    render::{self, Table},
+};
 
 /// `pagi cred …`.
 #[derive(Debug, Subcommand)]
@@ -25,6 +31,9 @@ pub enum CredCommand {
         /// Days it holds
         #[arg(long, value_name = "N", default_value_t = 90)]
         days: u32,
+        /// Tell the swarm of it
+        #[arg(long)]
+        publish: bool,
         #[command(flatten)]
         twin: TwinArg,
     },
@@ -32,6 +41,26 @@ pub enum CredCommand {
     Verify {
         /// The file; `-` is standard input
         file: OsString,
+    },
+    /// List the credentials kept here
+    List,
+    /// Keep a credential that holds
+    Add {
+        /// The file; `-` is standard input
+        file: OsString,
+        /// Tell the swarm of it
+        #[arg(long)]
+        publish: bool,
+    },
+    /// Take a credential back that a twin of this node issued, and tell the swarm
+    Revoke {
+        /// Its id in `pagi cred list`, or the last letters of it
+        id: String,
+    },
+    /// Show how far a DID is believed here, and why
+    Explain {
+        /// The DID
+        did: String,
     },
 }
 
@@ -48,6 +77,7 @@ pub async fn cred(command: CredCommand, ctx: &Context) -> anyhow::Result<()> {
             score,
             contributions,
             days,
+            publish,
             twin,
         } => {
             let twin = twin.resolve(&client).await?;
@@ -56,7 +86,7 @@ pub async fn cred(command: CredCommand, ctx: &Context) -> anyhow::Result<()> {
                 parameters: json!({
                     "issuer_twin_id": twin.twin_id, "subject_did": subject,
                     "reputation_score": score, "contributions": contributions,
-                    "valid_days": days,
+                    "valid_days": days, "publish": publish,
                 }),
             };
             let issued: ToolResult = client.post("/execute/vc_issue_reputation", &body).await?;
@@ -65,14 +95,43 @@ pub async fn cred(command: CredCommand, ctx: &Context) -> anyhow::Result<()> {
                 render::clean_text(&format!("{:#}", issued.result))
             })
         }
-        CredCommand::Verify { file } => {
-            let text = read_input(&file)?;
-            let credential: Value = serde_json::from_str(&text).map_err(|error| {
-                CliError::new(
-                    format!("the credential is not JSON: {error}"),
-                    "give the file that `pagi cred issue` wrote",
+        CredCommand::List => {
+            let kept: Vec<CredentialView> = client.get("/credentials").await?;
+            ctx.show(&kept, || table(ctx, &kept))
+        }
+        CredCommand::Add { file, publish } => {
+            let document = read_credential(&file)?;
+            let body = AddCredential { document, publish };
+            let kept: CredentialView = client.post("/credentials", &body).await?;
+            ctx.show(&kept, || {
+                format!("{} {}", render::good("kept:"), render::clean_line(&kept.id))
+            })
+        }
+        CredCommand::Revoke { id } => {
+            let kept: Vec<CredentialView> = client.get("/credentials").await?;
+            let found: Vec<&CredentialView> =
+                kept.iter().filter(|one| one.id.ends_with(&id)).collect();
+            let [one] = found.as_slice() else {
+                return Err(CliError::usage(
+                    format!("`{id}` stands for {} credentials", found.len()),
+                    "`pagi cred list` shows the credentials there are",
                 )
-            })?;
+                .into());
+            };
+            let path = format!("/credentials/{}/revoke", encode(&one.id));
+            let revoked: CredentialView = client.post(&path, &json!({})).await?;
+            ctx.show(&revoked, || {
+                let (id, status) = (&revoked.id, &revoked.status);
+                render::clean_line(&format!("{id}: {status}"))
+            })
+        }
+        CredCommand::Explain { did } => {
+            let path = format!("/reputation?did={}", encode(&did));
+            let explained: Value = client.get(&path).await?;
+            ctx.show(&explained, || explanation(ctx, &explained))
+        }
+        CredCommand::Verify { file } => {
+            let credential = read_credential(&file)?;
             let body = ExecuteTool {
                 twin_id: None,
                 parameters: json!({ "credential": credential }),
@@ -81,6 +140,63 @@ pub async fn cred(command: CredCommand, ctx: &Context) -> anyhow::Result<()> {
             verdict(&checked.result, ctx)
         }
     }
+}
+
+fn read_credential(file: &OsString) -> Result<Value, CliError> {
+    serde_json::from_str(&read_input(file)?).map_err(|error| {
+        CliError::new(
+            format!("the credential is not JSON: {error}"),
+            "give the file that `pagi cred issue` wrote",
+        )
+    })
+}
+
+fn table(ctx: &Context, kept: &[CredentialView]) -> String {
+    if kept.is_empty() {
+        return "no credentials are kept here".to_owned();
+    }
+    let mut table = Table::new(&["ID", "ISSUER", "SUBJECT", "SCORE", "STATUS", "", ""]);
+    for one in kept {
+        table.row([
+            one.id.clone(),
+            one.issuer.clone(),
+            one.subject.clone(),
+            one.score.map(|score| score.to_string()).unwrap_or_default(),
+            one.status.clone(),
+            if one.own { "own" } else { "" }.to_owned(),
+            if one.public { "public" } else { "" }.to_owned(),
+        ]);
+    }
+    table.render(ctx.width)
+}
+
+fn explanation(ctx: &Context, explained: &Value) -> String {
+    let number = |value: &Value| format!("{:.4}", value.as_f64().unwrap_or(0.0));
+    let steps = match explained["ring"].as_u64() {
+        Some(0) => "a root: a twin of this node, or the node itself".to_owned(),
+        Some(ring) => format!("{} from the roots", render::count(ring as usize, "step")),
+        None => "nobody who is believed here vouches for it".to_owned(),
+    };
+    let mut text = format!("{} of 1: {steps}\n", number(&explained["standing"]));
+    let shares = explained["shares"].as_array();
+    if let Some(shares) = shares.filter(|shares| !shares.is_empty()) {
+        let mut table = Table::new(&["ADDS", "ISSUER", "ITS STANDING", "SCORE", "FRESHNESS"]);
+        for share in shares {
+            table.row([
+                number(&share["adds"]),
+                share["issuer"].as_str().unwrap_or_default().to_owned(),
+                number(&share["issuer_standing"]),
+                number(&share["score"]),
+                number(&share["freshness"]),
+            ]);
+        }
+        text.push_str(&table.render(ctx.width));
+    }
+    if let Some(ignored) = explained["ignored"].as_u64().filter(|ignored| *ignored > 0) {
+        let what = render::count(ignored as usize, "more credential");
+        text.push_str(&format!("\n{what}, of no weight here"));
+    }
+    text
 }
 
 fn verdict(checked: &Value, ctx: &Context) -> anyhow::Result<()> {

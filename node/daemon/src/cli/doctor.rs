@@ -4,6 +4,7 @@
 //! are left out when the node does not answer.
 
 mod local;
+mod offline;
 mod remote;
 
 use serde::Serialize;
@@ -86,7 +87,17 @@ impl Check {
 pub async fn doctor(ctx: &Context) -> anyhow::Result<()> {
     let mut checks = local::checks(&ctx.data_dir);
     match ctx.client() {
-        Ok(client) => checks.extend(remote::checks(&client, &ctx.data_dir).await),
+        Ok(client) => {
+            let asked = remote::checks(&client).await;
+            // What a node that does not run would stumble over at its next start.
+            if asked
+                .iter()
+                .any(|check| check.name == "node" && check.status == Verdict::Fail)
+            {
+                checks.extend(offline::checks(&ctx.data_dir));
+            }
+            checks.extend(asked);
+        }
         Err(error) => checks.push(Check::fail("control token", error.cause, error.next)),
     }
     let count = |verdict| {

@@ -15,16 +15,20 @@ mod doctor;
 mod emotion;
 mod error;
 mod events;
+mod halt;
 mod ipfs;
+mod key;
 mod launch;
 mod memory;
 mod mo;
 mod msg;
 mod pairs;
+mod peers;
 mod playbook;
 mod plugin;
 mod select;
 mod status;
+pub(crate) mod swarm;
 mod swarm_task;
 mod token;
 mod tool;
@@ -109,8 +113,13 @@ enum Command {
     Up(launch::UpArgs),
     /// Show the node, its swarm and the Master Orchestrator at a glance
     Status,
-    /// List the connected peers
-    Peers,
+    /// Run a node that others start from: it relays, takes more connections, and has no twin
+    Bootstrap(launch::RunArgs),
+    /// Make, join, leave and show swarms; invite to them; give them tasks
+    #[command(subcommand)]
+    Swarm(swarm::SwarmCommand),
+    /// List the connected peers; keep some away
+    Peers(peers::PeersArgs),
     /// Find out what is wrong and how to mend it
     Doctor,
     /// Give a twin a goal; print its steps and its answer
@@ -147,12 +156,16 @@ enum Command {
     /// Credentials: what a twin vouches for
     #[command(subcommand)]
     Cred(cred::CredCommand),
+    /// The private keys of the node and its twins
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Stop the swarm or a twin, as a founder or the Master Orchestrator
+    Stop(halt::StopArgs),
+    /// Let the swarm or a twin go on, or this node in spite of an order
+    Resume(halt::ResumeArgs),
     /// The Master Orchestrator
     #[command(subcommand)]
     Mo(mo::MoCommand),
-    /// Work for the swarm
-    #[command(subcommand)]
-    Swarm(swarm_task::SwarmTaskCommand),
     /// Documents by content id
     #[command(subcommand)]
     Ipfs(ipfs::IpfsCommand),
@@ -172,6 +185,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help, version or bad usage; a closed stdout or stderr changes nothing about it.
+            if error.use_stderr() && wants_json(std::env::args_os().skip(1)) {
+                return error::report(&bad_usage(&error).into(), true);
+            }
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -183,17 +199,46 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whether `--json` is among arguments that could not be parsed.
+fn wants_json(mut arguments: impl Iterator<Item = OsString>) -> bool {
+    arguments
+        .by_ref()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json")
+}
+
+/// Bad usage as every other failure: the first line is the cause, the rest is help.
+fn bad_usage(error: &clap::Error) -> CliError {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let cause = first.strip_prefix("error: ").unwrap_or(first);
+    let more = text
+        .lines()
+        .skip(1)
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"))
+        .filter(|line| !line.is_empty());
+    let cause = std::iter::once(cause).chain(more).collect::<Vec<_>>();
+    CliError::usage(
+        cause.join(" "),
+        "`--help` after the command shows what it takes",
+    )
+}
+
 fn start(cli: Cli) -> anyhow::Result<()> {
     let ctx = Context::new(cli.global)?;
     let starts_a_node = matches!(
         cli.command,
-        Command::Demo(_) | Command::Run(_) | Command::Up(_)
+        Command::Demo(_) | Command::Run(_) | Command::Up(_) | Command::Bootstrap(_)
     );
     let mut builder = if starts_a_node {
         tokio::runtime::Builder::new_multi_thread()
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
+    // Four are enough for a node, on machines with many cores too; each has memory of its own.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    builder.worker_threads(cores.min(4));
     let runtime = builder.enable_all().build()?;
     let result = runtime.block_on(dispatch(cli.command, &ctx));
     // Nothing that is left (a blocking name look-up, a read of stdin) may keep the process alive.
@@ -206,8 +251,12 @@ async fn dispatch(command: Command, ctx: &Context) -> anyhow::Result<()> {
         Command::Demo(args) => crate::demo::demo(args, ctx).await,
         Command::Run(args) => crate::run::run(args.checked(ctx)?, ctx, false).await,
         Command::Up(args) => crate::run::run(args.into_run().checked(ctx)?, ctx, true).await,
+        Command::Bootstrap(args) => {
+            crate::run::run(args.meeting_point().checked(ctx)?, ctx, false).await
+        }
+        Command::Swarm(command) => swarm::swarm(command, ctx).await,
         Command::Status => status::status(ctx).await,
-        Command::Peers => status::peers(ctx).await,
+        Command::Peers(args) => peers::peers(args, ctx).await,
         Command::Doctor => doctor::doctor(ctx).await,
         Command::Ask(args) => ask::ask(args, ctx).await,
         Command::Plan(args) => ask::plan(args, ctx).await,
@@ -221,8 +270,10 @@ async fn dispatch(command: Command, ctx: &Context) -> anyhow::Result<()> {
         Command::Artifact(command) => artifact::artifact(command, ctx).await,
         Command::Msg(command) => msg::msg(command, ctx).await,
         Command::Cred(command) => cred::cred(command, ctx).await,
+        Command::Key(command) => key::key(command, ctx).await,
+        Command::Stop(args) => halt::stop(args, ctx).await,
+        Command::Resume(args) => halt::resume(args, ctx).await,
         Command::Mo(command) => mo::mo(command, ctx).await,
-        Command::Swarm(command) => swarm_task::swarm_task(command, ctx).await,
         Command::Ipfs(command) => ipfs::ipfs(command, ctx).await,
         Command::Events(args) => events::events(args, ctx).await,
         Command::Audit(args) => events::audit(args, ctx).await,

@@ -1,15 +1,20 @@
 //! `pagi msg`.
 
 use clap::Subcommand;
-use pagi_api::messages::{MarkRead, MarkedRead, ReceivedMessage, SendMessage, SentMessage};
-use serde_json::Value;
+use pagi_api::messages::{
+    ChangeContacts, Contacts, MarkRead, MarkedRead, ReceivedMessage, SendMessage, SentMessage,
+};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::{CliError, Context, select::TwinArg};
 use crate::{
-    client::encode,
+    client::{Client, encode},
     render::{self, Table},
 };
+
+/// What a research question is sent as.
+const PROPOSE: &str = "urn:pagi:coordinate-research/1.0/propose";
 
 /// `pagi msg …`.
 #[derive(Debug, Subcommand)]
@@ -34,6 +39,63 @@ pub enum MsgCommand {
         /// The thread it belongs to
         #[arg(long, value_name = "ID")]
         thread: Option<String>,
+        /// Wait so many seconds for an answer in the thread, and show it
+        #[arg(long, value_name = "SECONDS")]
+        wait: Option<u64>,
+        #[command(flatten)]
+        twin: TwinArg,
+    },
+    /// Ask another twin a research question, and wait for what it finds
+    Ask {
+        /// The twin's DID; it must allow you (`pagi msg allow` there)
+        #[arg(value_name = "DID")]
+        to: String,
+        /// The question
+        #[arg(required = true)]
+        question: Vec<String>,
+        /// Seconds until the answer is wanted
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        wait: u64,
+        #[command(flatten)]
+        twin: TwinArg,
+    },
+    /// Answer a message of the inbox, in its thread
+    Reply {
+        /// Its SEQ in `pagi msg inbox`
+        seq: u64,
+        /// The text
+        #[arg(required = true)]
+        text: Vec<String>,
+        #[command(flatten)]
+        twin: TwinArg,
+    },
+    /// Show messages as they come; with --json one document per line
+    Watch {
+        #[command(flatten)]
+        twin: TwinArg,
+    },
+    /// Take no more messages of a DID
+    Block {
+        /// The DID
+        did: String,
+        /// Take them again
+        #[arg(long)]
+        undo: bool,
+        #[command(flatten)]
+        twin: TwinArg,
+    },
+    /// Answer research questions of a DID
+    Allow {
+        /// The DID
+        did: String,
+        /// Answer them no longer
+        #[arg(long)]
+        undo: bool,
+        #[command(flatten)]
+        twin: TwinArg,
+    },
+    /// Show who is blocked, who may ask, and whom the twin has written to
+    Contacts {
         #[command(flatten)]
         twin: TwinArg,
     },
@@ -68,6 +130,7 @@ pub async fn msg(command: MsgCommand, ctx: &Context) -> anyhow::Result<()> {
             body,
             url,
             thread,
+            wait,
             twin,
         } => {
             let text = text.join(" ");
@@ -82,10 +145,92 @@ pub async fn msg(command: MsgCommand, ctx: &Context) -> anyhow::Result<()> {
                 msg_type: kind,
                 body: body.unwrap_or(Value::String(text)),
                 thid: thread,
+                wait_s: wait,
             };
             let path = format!("/messages/{}", encode(&twin.twin_id));
             let sent: SentMessage = client.post(&path, &request).await?;
             ctx.show(&sent, || outcome(&sent))
+        }
+        MsgCommand::Ask {
+            to,
+            question,
+            wait,
+            twin,
+        } => {
+            let twin = twin.resolve(&client).await?;
+            let deadline = OffsetDateTime::now_utc().unix_timestamp() + wait as i64;
+            let request = SendMessage {
+                to_did: to,
+                msg_type: Some(PROPOSE.to_owned()),
+                body: json!({"question": question.join(" "), "deadline": deadline}),
+                wait_s: Some(wait),
+                ..SendMessage::default()
+            };
+            let path = format!("/messages/{}", encode(&twin.twin_id));
+            let sent: SentMessage = client.post(&path, &request).await?;
+            ctx.show(&sent, || outcome(&sent))?;
+            if sent.reply.is_none() {
+                return Err(CliError::after_output(
+                    "no answer came in time",
+                    "look into `pagi msg inbox` later, or wait longer with --wait",
+                )
+                .into());
+            }
+            Ok(())
+        }
+        MsgCommand::Reply { seq, text, twin } => {
+            let twin = twin.resolve(&client).await?;
+            let path = format!("/messages/{}", encode(&twin.twin_id));
+            let inbox: Vec<ReceivedMessage> = client.get(&format!("{path}?limit=1000")).await?;
+            let message = inbox.into_iter().find(|message| message.seq == seq);
+            let message = message.ok_or_else(|| {
+                CliError::new(
+                    format!("there is no message {seq} in the inbox"),
+                    "`pagi msg inbox` shows the messages there are",
+                )
+            })?;
+            let to_did = message.from.ok_or_else(|| {
+                CliError::new(
+                    "the message is anonymous: nobody can be answered",
+                    "`pagi msg inbox` shows who wrote",
+                )
+            })?;
+            let request = SendMessage {
+                to_did,
+                body: Value::String(text.join(" ")),
+                thid: Some(message.thid),
+                ..SendMessage::default()
+            };
+            let sent: SentMessage = client.post(&path, &request).await?;
+            let body = MarkRead { seqs: vec![seq] };
+            let _: MarkedRead = client.post(&format!("{path}/read"), &body).await?;
+            ctx.show(&sent, || outcome(&sent))
+        }
+        MsgCommand::Watch { twin } => {
+            let twin = twin.resolve(&client).await?;
+            watch(&client, &twin.twin_id, ctx).await
+        }
+        MsgCommand::Block { did, undo, twin } => {
+            let change = ChangeContacts {
+                block: if undo { vec![] } else { vec![did.clone()] },
+                unblock: if undo { vec![did] } else { vec![] },
+                ..ChangeContacts::default()
+            };
+            change_contacts(&client, &twin, change, ctx).await
+        }
+        MsgCommand::Allow { did, undo, twin } => {
+            let change = ChangeContacts {
+                allow: if undo { vec![] } else { vec![did.clone()] },
+                disallow: if undo { vec![did] } else { vec![] },
+                ..ChangeContacts::default()
+            };
+            change_contacts(&client, &twin, change, ctx).await
+        }
+        MsgCommand::Contacts { twin } => {
+            let twin = twin.resolve(&client).await?;
+            let path = format!("/contacts/{}", encode(&twin.twin_id));
+            let contacts: Contacts = client.get(&path).await?;
+            ctx.show(&contacts, || listed(&contacts))
         }
         MsgCommand::Inbox {
             unread,
@@ -108,6 +253,67 @@ pub async fn msg(command: MsgCommand, ctx: &Context) -> anyhow::Result<()> {
     }
 }
 
+async fn change_contacts(
+    client: &Client,
+    twin: &TwinArg,
+    change: ChangeContacts,
+    ctx: &Context,
+) -> anyhow::Result<()> {
+    let twin = twin.resolve(client).await?;
+    let path = format!("/contacts/{}", encode(&twin.twin_id));
+    let contacts: Contacts = client.patch(&path, &change).await?;
+    ctx.show(&contacts, || listed(&contacts))
+}
+
+fn listed(contacts: &Contacts) -> String {
+    let lines = |list: &[String]| {
+        if list.is_empty() {
+            return "nobody".to_owned();
+        }
+        let lines: Vec<String> = list.iter().map(|did| render::clean_line(did)).collect();
+        lines.join("\n")
+    };
+    render::fields(&[
+        ("blocked", lines(&contacts.blocked)),
+        ("may ask", lines(&contacts.research)),
+        ("known", lines(&contacts.known)),
+    ])
+}
+
+/// Shows messages as they come, and never ends of itself.
+async fn watch(client: &Client, twin_id: &str, ctx: &Context) -> anyhow::Result<()> {
+    let id = encode(twin_id);
+    let events = format!("/events?event_type=didcomm_received&twin_id={id}");
+    let mut stream = client.follow(events, None);
+    let mut last = 0;
+    let inbox = format!("/messages/{id}?limit=200");
+    let seen: Vec<ReceivedMessage> = client.get(&inbox).await?;
+    last = seen.iter().map(|message| message.seq).fold(last, u64::max);
+    loop {
+        stream
+            .next(|| ctx.note(&render::dim("the connection was lost; connecting again …")))
+            .await?;
+        let messages: Vec<ReceivedMessage> = client.get(&inbox).await?;
+        for message in messages.iter().filter(|message| message.seq > last) {
+            if ctx.json {
+                ctx.print(&serde_json::to_string(message)?)?;
+            } else {
+                let from = message.from.as_deref().unwrap_or("anonymous");
+                ctx.print(&render::clean_text(&format!(
+                    "{} {from} ({}): {}",
+                    message.seq,
+                    short_type(&message.msg_type),
+                    says(&message.body)
+                )))?;
+            }
+        }
+        last = messages
+            .iter()
+            .map(|message| message.seq)
+            .fold(last, u64::max);
+    }
+}
+
 fn outcome(sent: &SentMessage) -> String {
     let line = render::clean_line;
     let head = match &sent.reason {
@@ -120,6 +326,15 @@ fn outcome(sent: &SentMessage) -> String {
             line(&sent.expires_at)
         ),
     };
+    if let Some(reply) = &sent.reply {
+        let from = reply.from.as_deref().unwrap_or("anonymous");
+        return render::clean_text(&format!(
+            "{} ({}): {}",
+            from,
+            short_type(&reply.msg_type),
+            says(&reply.body)
+        ));
+    }
     format!(
         "{head}\n{}",
         render::dim(&format!("thread {}", line(&sent.thid)))
@@ -153,7 +368,10 @@ fn short_type(kind: &str) -> &str {
 
 /// The text of a basic message, or the body as JSON.
 fn says(body: &Value) -> String {
-    match body.get("content").and_then(Value::as_str) {
+    let text = ["content", "summary", "reason", "comment", "question"]
+        .into_iter()
+        .find_map(|member| body.get(member).and_then(Value::as_str));
+    match text {
         Some(text) => text.to_owned(),
         None => body.to_string(),
     }

@@ -10,7 +10,10 @@ use std::{
 
 use clap::Subcommand;
 use pagi_api::{
-    swarm::{ArtifactView, PlaybookCheck, PlaybookDiff, PlaybookView, RevisionView},
+    swarm::{
+        ArtifactView, PlaybookChange, PlaybookCheck, PlaybookDiff, PlaybookView, RevertPlaybook,
+        RevisionView,
+    },
     tools::{ExecuteTool, ToolResult},
 };
 use serde_json::{Value, json};
@@ -66,6 +69,18 @@ pub enum PlaybookCommand {
         critique: Option<String>,
         #[command(flatten)]
         twin: TwinArg,
+    },
+    /// Take merged artifacts back, in one revision; on the Master Orchestrator's node
+    Revert {
+        /// Artifacts, or revisions with all they merged
+        #[arg(required_unless_present = "to")]
+        cids: Vec<String>,
+        /// Or take back everything that was merged after this revision
+        #[arg(long, value_name = "CID", conflicts_with = "cids")]
+        to: Option<String>,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
 }
 
@@ -137,6 +152,22 @@ pub async fn playbook(command: PlaybookCommand, ctx: &Context) -> anyhow::Result
             let artifact = import(&client, &twin.twin_id, &critique, &toml).await?;
             ctx.show(&artifact, || imported(&artifact))
         }
+        PlaybookCommand::Revert { cids, to, reason } => {
+            let request = RevertPlaybook { cids, to, reason };
+            let asked: Result<ArtifactView, CliError> =
+                client.post("/playbook/revert", &request).await;
+            let artifact = asked.map_err(|error| {
+                if !error.cause.contains("not the MO") {
+                    return error;
+                }
+                CliError::new(
+                    error.cause,
+                    "run it on the node that `pagi mo status` names",
+                )
+            })?;
+            let artifact = judged(&client, &artifact.cid).await?;
+            ctx.show(&artifact, || imported(&artifact))
+        }
     }
 }
 
@@ -163,7 +194,11 @@ async fn import(
             "change the file; what is under [learned] comes from goals and cannot be imported",
         )
     })?;
-    let cid = pushed.result["cid"].as_str().unwrap_or_default();
+    judged(client, pushed.result["cid"].as_str().unwrap_or_default()).await
+}
+
+/// An artifact, once it is judged or a little while has passed.
+async fn judged(client: &Client, cid: &str) -> Result<ArtifactView, CliError> {
     let path = format!("/artifacts/{}", encode(cid));
     let end = tokio::time::Instant::now() + JUDGED_WITHIN;
     loop {
@@ -195,7 +230,15 @@ fn difference(found: &PlaybookDiff) -> String {
     if found.changes.is_empty() {
         text.push_str("nothing differs");
     }
-    for change in &found.changes {
+    text.push_str(&difference_lines(&found.changes));
+    text
+}
+
+/// Changes, what goes with `-` and what comes with `+`.
+pub fn difference_lines(changes: &[PlaybookChange]) -> String {
+    let line = render::clean_line;
+    let mut text = String::new();
+    for change in changes {
         text.push_str(&format!(
             "\n{} {}\n",
             render::dim(&line(&change.kind)),

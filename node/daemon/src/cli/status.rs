@@ -1,10 +1,10 @@
-//! `pagi status` and `pagi peers`.
+//! `pagi status`.
 
-use pagi_api::swarm::{MoView, NodeInfo, Peer, SwarmView};
+use pagi_api::swarm::{MoView, NodeInfo, SwarmView};
 use serde_json::json;
 
 use super::{Context, mo};
-use crate::render::{self, Table};
+use crate::render;
 
 /// Shows the node, its swarm and the MO at a glance.
 pub async fn status(ctx: &Context) -> anyhow::Result<()> {
@@ -29,68 +29,54 @@ pub async fn status(ctx: &Context) -> anyhow::Result<()> {
 fn glance(node: &NodeInfo, swarm: &SwarmView, mo: &MoView) -> String {
     let line = render::clean_line;
     let listen: Vec<String> = node.listen.iter().map(|addr| line(addr)).collect();
-    render::fields(&[
-        ("node", render::bold(&line(&node.peer_id))),
-        ("did", line(&node.did)),
-        (
-            "version",
-            format!(
-                "{}, up {}",
-                line(&node.version),
-                render::seconds(node.uptime_s)
+    let stopped = node.stopped.as_ref().map(|why| {
+        format!(
+            "{}\n{}\n",
+            render::bad(&format!("STOPPED: {}", line(why))),
+            render::dim("`pagi resume --override` lets this node go on in spite of it")
+        )
+    });
+    stopped.unwrap_or_default()
+        + &render::fields(&[
+            ("node", render::bold(&line(&node.peer_id))),
+            ("did", line(&node.did)),
+            (
+                "version",
+                format!(
+                    "{}, up {}",
+                    line(&node.version),
+                    render::seconds(node.uptime_s)
+                ),
             ),
-        ),
-        (
-            "swarm",
-            format!(
-                "{}: {} heard lately, {} connected, {}",
-                line(&swarm.name),
-                render::count(swarm.nodes.len(), "node"),
-                render::count(node.peers, "peer"),
-                render::count(swarm.twins.len(), "known twin"),
+            (
+                "swarm",
+                format!(
+                    "{}: {} heard lately, {} connected, {}",
+                    line(&swarm.name),
+                    render::count(swarm.nodes.len(), "node"),
+                    render::count(node.peers, "peer"),
+                    render::count(swarm.twins.len(), "known twin"),
+                ),
             ),
-        ),
-        ("MO", mo::summary(mo)),
-        ("playbook", line(&swarm.playbook)),
-        (
-            "here",
-            format!(
-                "{}, {}",
-                render::count(node.twins, "twin"),
-                render::count(node.tools, "tool")
+            ("MO", mo::summary(mo)),
+            ("playbook", line(&swarm.playbook)),
+            (
+                "here",
+                format!(
+                    "{}, {}",
+                    render::count(node.twins, "twin"),
+                    render::count(node.tools, "tool")
+                ),
             ),
-        ),
-        ("inference", line(&node.inference)),
-        (
-            "listening",
-            if listen.is_empty() {
-                "nowhere".into()
-            } else {
-                listen.join("\n")
-            },
-        ),
-    ])
-}
-
-/// Lists the connected peers.
-pub async fn peers(ctx: &Context) -> anyhow::Result<()> {
-    let peers: Vec<Peer> = ctx.client()?.get("/peers").await?;
-    ctx.show(&peers, || {
-        if peers.is_empty() {
-            return "no peers are connected".to_owned();
-        }
-        let mut table = Table::new(&["PEER", "MESH", "SCORE", "AGENT", "ADDRESSES"]);
-        for peer in &peers {
-            table.row([
-                peer.peer_id.clone(),
-                if peer.in_mesh { "yes" } else { "no" }.to_owned(),
-                peer.score
-                    .map(|score| format!("{score:.1}"))
-                    .unwrap_or_default(),
-                peer.agent.clone().unwrap_or_default(),
-                peer.addrs.join(" "),
-            ]);
-        }
-        table.render(ctx.width)
-    })
+            ("inference", line(&node.inference)),
+            ("keys", line(&node.keys)),
+            (
+                "listening",
+                if listen.is_empty() {
+                    "nowhere".into()
+                } else {
+                    listen.join("\n")
+                },
+            ),
+        ])
 }

@@ -1,4 +1,9 @@
-//! The node as its control API sees it.
+//! The node as its control API sees it; its concerns beyond a line or two are in files of their own.
+
+mod glance;
+mod library;
+mod tools;
+mod trust;
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,50 +11,36 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use pagi_api::{
     ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, PublishedEvent, goal::*,
-    messages::*, swarm::*, tools::*, twins::*, work::*,
+    membership::*, messages::*, swarm::*, tools::*, twins::*, work::*,
 };
-use pagi_hive::{Hive, HiveError};
-use pagi_messages::{
-    Capabilities, Did, Event, EventType, SigningIdentity, TwinPresence,
-    content::{DAG_CBOR, from_dag_cbor, to_dag_cbor},
-    event::{from_unix_ms, rfc3339},
-};
+use pagi_hive::Hive;
+use pagi_messages::{Capabilities, Did, Event, EventType, SigningIdentity, TwinPresence};
 use pagi_playbook::Genesis;
-use pagi_store::{AuditRecord, Store};
-use pagi_swarm::{Swarm, SwarmError};
-use pagi_twin::{InferError, Mind, event_now, inference::Engine, now_ms, now_text, ports::Tools};
+use pagi_store::Store;
+use pagi_swarm::Swarm;
+use pagi_twin::{InferError, Mind, event_now, now_ms, ports::Tools};
 use serde_json::{Value, json};
 
 use super::{
-    blocks,
     catchup::Catchup,
-    changes::compare,
-    gateway::{Gateway, api_error},
+    curate,
+    gate::{Gate, targets},
+    gateway::Gateway,
+    mailroom::Keeper,
+    notices::Board,
+    reach,
     views::{
-        Ipld, artifact_view, filter, hive_error, internal, ipld_json, logged, parse_cid,
-        receive_error, shared_task, store_error, summary, swarm_error, twin_error,
+        artifact_view, filter, hive_error, internal, logged, parse_cid, receive_error, shared_task,
+        store_error, twin_error,
     },
     work::{Market, keeps_secrets},
 };
-
-/// Network statistics that are present numbers; the others count.
-const PRESENT: [&str; 8] = [
-    "connected",
-    "connections",
-    "relayed",
-    "banned",
-    "banned_ips",
-    "sync_log_messages",
-    "sync_log_bytes",
-    "sync_waiting",
-];
-/// Time to fetch a document for a user.
-const FETCH_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The node behind the control API.
 pub struct PagiNode {
     identity: SigningIdentity,
     swarm_name: String,
+    bootstrap: Vec<String>,
     genesis: Genesis,
     store: Store,
     swarm: Swarm,
@@ -58,6 +49,10 @@ pub struct PagiNode {
     mind: Mind,
     gateway: Arc<Gateway>,
     market: Market,
+    gate: Gate,
+    relays: bool,
+    board: Arc<Board>,
+    keeper: Arc<Keeper>,
     started: Instant,
 }
 
@@ -69,6 +64,7 @@ impl PagiNode {
     pub(super) fn new(
         identity: SigningIdentity,
         swarm_name: String,
+        bootstrap: Vec<String>,
         genesis: Genesis,
         store: Store,
         swarm: Swarm,
@@ -77,11 +73,16 @@ impl PagiNode {
         mind: Mind,
         gateway: Arc<Gateway>,
         market: Market,
+        gate: Gate,
+        relays: bool,
+        board: Arc<Board>,
+        keeper: Arc<Keeper>,
         started: Instant,
     ) -> Self {
         Self {
             identity,
             swarm_name,
+            bootstrap,
             genesis,
             store,
             swarm,
@@ -90,6 +91,10 @@ impl PagiNode {
             mind,
             gateway,
             market,
+            gate,
+            relays,
+            board,
+            keeper,
             started,
         }
     }
@@ -101,66 +106,45 @@ impl PagiNode {
     pub async fn announce_twins(&self) -> Result<(), ApiError> {
         let mut twins = Vec::new();
         for twin in self.mind.twins().map_err(twin_error)? {
-            if twin.state.get("status").and_then(Value::as_str) != Some("active") {
-                continue;
-            }
-            let did: Did = twin.did.parse().map_err(internal)?;
-            let tools = self.gateway.catalog(&twin.twin_id).await;
-            twins.push(TwinPresence {
-                did,
-                timestamp: now_ms(),
-                capabilities: Capabilities {
-                    tools: tools.into_iter().map(|tool| tool.name).collect(),
-                    inference: self.mind.engine().name().to_owned(),
-                },
-                twin_id: twin.twin_id,
-            });
+            twins.extend(self.presence(&twin).await?);
         }
         self.hive.set_twins(twins);
         self.market.refresh();
         Ok(())
     }
 
-    /// The counters of the network and of the log that other nodes catch up from, in one object.
-    fn network_stats(&self) -> Result<Value, ApiError> {
-        let mut stats = serde_json::to_value(self.swarm.stats()).map_err(internal)?;
-        let log = serde_json::to_value(self.catchup.stats()).map_err(internal)?;
-        if let (Value::Object(stats), Value::Object(log)) = (&mut stats, log) {
-            stats.extend(log);
+    /// Tells the hive of one twin that is new or has changed.
+    async fn announce_twin(&self, twin: &Twin) -> Result<(), ApiError> {
+        match self.presence(twin).await? {
+            Some(presence) => self.hive.set_twin(presence),
+            None => self.hive.drop_twin(&twin.twin_id),
         }
-        Ok(stats)
+        Ok(())
     }
 
-    fn engine_text(&self) -> String {
-        match self.mind.engine() {
-            Engine::Planner => "planner".to_owned(),
-            Engine::Model(model) => format!("{} at {}", model.name(), model.base()),
+    /// What is announced of a twin; nothing of one that is not active.
+    async fn presence(&self, twin: &Twin) -> Result<Option<TwinPresence>, ApiError> {
+        if twin.state.get("status").and_then(Value::as_str) != Some("active") {
+            return Ok(None);
         }
-    }
-
-    async fn log_audit(&self, actor: &str, action: &str, verdict: &str, detail: Value) {
-        let audit = AuditRecord::new(now_text(), actor, action, verdict).with_detail(detail);
-        if let Err(error) = self.store.append_audit(audit).await {
-            tracing::error!(%error, action, "an act could not be audited");
-        }
+        let did: Did = twin.did.parse().map_err(internal)?;
+        let tools = self.gateway.catalog(&twin.twin_id).await;
+        Ok(Some(TwinPresence {
+            did,
+            timestamp: now_ms(),
+            capabilities: Capabilities {
+                tools: tools.into_iter().map(|tool| tool.name).collect(),
+                inference: self.mind.engine().name().to_owned(),
+            },
+            twin_id: twin.twin_id.clone(),
+        }))
     }
 }
 
 #[async_trait]
 impl Node for PagiNode {
     async fn info(&self) -> Result<NodeInfo, ApiError> {
-        Ok(NodeInfo {
-            peer_id: self.swarm.peer_id().to_owned(),
-            did: self.identity.did().to_string(),
-            swarm: self.swarm_name.clone(),
-            listen: self.swarm.listen_addrs().await.map_err(swarm_error)?,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_s: self.started.elapsed().as_secs(),
-            twins: self.store.list_twins().map_err(store_error)?.len(),
-            tools: self.gateway.host().list().len(),
-            peers: self.swarm.peers().await.map_err(swarm_error)?.len(),
-            inference: self.engine_text(),
-        })
+        self.glance().await
     }
 
     async fn did_document(&self) -> Result<Value, ApiError> {
@@ -168,88 +152,12 @@ impl Node for PagiNode {
     }
 
     async fn metrics(&self) -> Result<String, ApiError> {
-        let stats = self.network_stats()?;
-        let snapshot = self.hive.playbook();
-        let mut text = String::new();
-        let mut put = |name: &str, kind: &str, help: &str, value: f64| {
-            text.push_str(&format!(
-                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
-            ));
-        };
-        put(
-            "pagi_uptime_seconds",
-            "gauge",
-            "Time since start.",
-            self.started.elapsed().as_secs_f64(),
-        );
-        put(
-            "pagi_twins",
-            "gauge",
-            "Twins on this node.",
-            self.store.list_twins().map_err(store_error)?.len() as f64,
-        );
-        put(
-            "pagi_tools",
-            "gauge",
-            "Tools registered.",
-            self.gateway.host().list().len() as f64,
-        );
-        put(
-            "pagi_nodes_known",
-            "gauge",
-            "Other nodes heard lately.",
-            self.hive.nodes().len() as f64,
-        );
-        put(
-            "pagi_twins_known",
-            "gauge",
-            "Twins of other nodes heard lately.",
-            self.hive.known_twins().len() as f64,
-        );
-        put(
-            "pagi_event_log_last_seq",
-            "counter",
-            "Sequence number of the newest event.",
-            self.store.last_event_seq().map_err(store_error)? as f64,
-        );
-        put(
-            "pagi_playbook_revisions",
-            "gauge",
-            "Playbook revisions held.",
-            snapshot.revisions as f64,
-        );
-        put(
-            "pagi_playbook_heads",
-            "gauge",
-            "Playbook heads; more than 1 is a fork to be joined.",
-            snapshot.heads.len() as f64,
-        );
-        let term = self.hive.office().map_or(0, |office| office.term);
-        put(
-            "pagi_mo_term",
-            "gauge",
-            "Term of the MO in office; 0 without one.",
-            term as f64,
-        );
-        for (name, value) in stats.as_object().into_iter().flatten() {
-            let kind = if PRESENT.contains(&name.as_str()) {
-                "gauge"
-            } else {
-                "counter"
-            };
-            put(
-                &format!("pagi_swarm_{name}"),
-                kind,
-                "See the swarm statistics.",
-                value.as_f64().unwrap_or(0.0),
-            );
-        }
-        Ok(text)
+        self.counters().await
     }
 
     async fn create_twin(&self, request: CreateTwin) -> Result<Twin, ApiError> {
         let twin = self.mind.create_twin(request).await.map_err(twin_error)?;
-        self.announce_twins().await?;
+        self.announce_twin(&twin).await?;
         Ok(twin)
     }
 
@@ -271,7 +179,7 @@ impl Node for PagiNode {
             .patch_state(twin_id, patch)
             .await
             .map_err(twin_error)?;
-        self.announce_twins().await?;
+        self.announce_twin(&twin).await?;
         Ok(twin)
     }
 
@@ -363,57 +271,7 @@ impl Node for PagiNode {
     }
 
     async fn execute_tool(&self, name: &str, request: ExecuteTool) -> Result<ToolResult, ApiError> {
-        if let Some(twin_id) = &request.twin_id {
-            self.mind.twin(twin_id).map_err(twin_error)?;
-        }
-        let start = Instant::now();
-        // The twin whose key signs may be named in the parameters alone, as the prototype did.
-        let twin_id = request.twin_id.as_deref();
-        let result = self
-            .gateway
-            .execute(name, twin_id, request.parameters.clone())
-            .await;
-        let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (verdict, action) = match &result {
-            Ok(_) => ("ok", "tool_call"),
-            Err(pagi_plugin_host::ToolError::Denied { .. }) => ("refused", "tool_denied"),
-            Err(_) => ("failed", "tool_call"),
-        };
-        // A call of a tool that does not exist, or with parameters that do not fit, changes nothing
-        // and is no call.
-        let ran = !matches!(
-            &result,
-            Err(pagi_plugin_host::ToolError::Unknown { .. }
-                | pagi_plugin_host::ToolError::InvalidParameters { .. })
-        );
-        if ran {
-            let error = result.as_ref().err().map(ToString::to_string);
-            let mut event = event_now(
-                EventType::ToolExecuted,
-                "gateway",
-                json!({"tool": name, "parameters": request.parameters, "status": verdict,
-                       "result": result.as_ref().ok(), "error": error,
-                       "duration_ms": duration_ms}),
-            )
-            .about(name);
-            event.twin_id = request.twin_id.clone();
-            let audit = AuditRecord::new(
-                now_text(),
-                request.twin_id.as_deref().unwrap_or("user"),
-                action,
-                verdict,
-            )
-            .about(name)
-            .with_detail(json!({"parameters": request.parameters, "error": error}));
-            let batch = pagi_store::Batch::new().event(event).audit(audit);
-            self.store.write(batch).await.map_err(store_error)?;
-        }
-        Ok(ToolResult {
-            tool: name.to_owned(),
-            status: "ok".into(),
-            result: result.map_err(api_error)?,
-            duration_ms,
-        })
+        self.call(name, request).await
     }
 
     async fn plugins(&self) -> Result<Vec<Plugin>, ApiError> {
@@ -547,45 +405,7 @@ impl Node for PagiNode {
     }
 
     async fn swarm(&self) -> Result<SwarmView, ApiError> {
-        let mut nodes: Vec<String> = self
-            .hive
-            .nodes()
-            .into_iter()
-            .map(|did| did.to_string())
-            .collect();
-        nodes.push(self.identity.did().to_string());
-        nodes.sort();
-        let mut twins = Vec::new();
-        for twin in self.mind.twins().map_err(twin_error)? {
-            let tools = self.gateway.catalog(&twin.twin_id).await;
-            twins.push(KnownTwin {
-                twin_id: twin.twin_id,
-                did: twin.did,
-                node: self.identity.did().to_string(),
-                last_seen: now_text(),
-                tools: tools.into_iter().map(|tool| tool.name).collect(),
-                inference: self.mind.engine().name().to_owned(),
-                local: true,
-            });
-        }
-        twins.extend(self.hive.known_twins().into_iter().map(|seen| KnownTwin {
-            twin_id: seen.presence.twin_id,
-            did: seen.presence.did.to_string(),
-            node: seen.node.to_string(),
-            last_seen: rfc3339(from_unix_ms(seen.heard_ms)),
-            tools: seen.presence.capabilities.tools,
-            inference: seen.presence.capabilities.inference,
-            local: false,
-        }));
-        Ok(SwarmView {
-            name: self.swarm_name.clone(),
-            node: self.info().await?,
-            nodes,
-            twins,
-            mo: self.hive.office().map(|office| office.mo.to_string()),
-            playbook: self.hive.playbook().head.to_string(),
-            stats: self.network_stats()?,
-        })
+        self.surroundings().await
     }
 
     async fn ask_swarm(&self, request: AskSwarm) -> Result<SwarmTask, ApiError> {
@@ -609,20 +429,46 @@ impl Node for PagiNode {
     }
 
     async fn peers(&self) -> Result<Vec<Peer>, ApiError> {
-        let peers = self.swarm.peers().await.map_err(swarm_error)?;
-        Ok(peers
-            .into_iter()
-            .map(|peer| Peer {
-                did: Did::from_peer_id(&peer.peer_id)
-                    .ok()
-                    .map(|did| did.to_string()),
-                peer_id: peer.peer_id,
-                addrs: peer.addrs,
-                agent: peer.agent,
-                in_mesh: peer.in_mesh,
-                score: peer.score,
-            })
-            .collect())
+        self.connected().await
+    }
+
+    async fn membership(&self) -> Result<Membership, ApiError> {
+        self.gate.membership().await
+    }
+
+    async fn invite(&self, request: NewInvitation) -> Result<InvitationView, ApiError> {
+        let invitation = self.gate.invite(request, &self.swarm).await?;
+        let detail = json!({"invitation": invitation.id, "invitee": invitation.invitee,
+                            "uses": invitation.uses, "expires_at": invitation.expires_at});
+        self.log_audit("user", "invited", "done", detail).await;
+        Ok(invitation)
+    }
+
+    async fn revoke(&self, request: NewRevocation) -> Result<Membership, ApiError> {
+        let named = targets(&request.targets)?;
+        let detail = json!({"targets": format!("{named:?}")});
+        let membership = self.gate.revoke(named).await?;
+        self.log_audit("user", "revoked", "done", detail).await;
+        Ok(membership)
+    }
+
+    async fn network(&self) -> Result<NetworkView, ApiError> {
+        reach::view(&self.store, &self.swarm, self.relays).await
+    }
+
+    async fn ban(&self, request: NewBan) -> Result<NetworkView, ApiError> {
+        let seconds = request.seconds;
+        let peer = reach::ban(&self.store, &self.swarm, request).await?;
+        let detail = json!({"peer": peer, "seconds": seconds});
+        self.log_audit("user", "peer_banned", "done", detail).await;
+        self.network().await
+    }
+
+    async fn unban(&self, peer: &str) -> Result<NetworkView, ApiError> {
+        let peer = reach::unban(&self.store, &self.swarm, peer).await?;
+        self.log_audit("user", "peer_unbanned", "done", json!({"peer": peer}))
+            .await;
+        self.network().await
     }
 
     async fn playbook(&self) -> Result<PlaybookView, ApiError> {
@@ -642,45 +488,11 @@ impl Node for PagiNode {
     }
 
     async fn playbook_log(&self, limit: usize) -> Result<Vec<RevisionView>, ApiError> {
-        let log = self.hive.log(limit).await.map_err(hive_error)?;
-        Ok(log
-            .into_iter()
-            .map(|(cid, revision)| {
-                let body = revision.body();
-                RevisionView {
-                    cid: cid.to_string(),
-                    parents: body.parents.iter().map(ToString::to_string).collect(),
-                    author: revision.author().to_string(),
-                    term: body.term,
-                    lamport: body.lamport,
-                    merged: body
-                        .merged
-                        .iter()
-                        .map(|merged| merged.artifact.to_string())
-                        .collect(),
-                    summary: summary(body),
-                    ts: rfc3339(from_unix_ms(body.timestamp)),
-                }
-            })
-            .collect())
+        self.revisions(limit).await
     }
 
     async fn verify_playbook(&self) -> Result<PlaybookCheck, ApiError> {
-        match self.hive.verify().await {
-            Ok(checked) => Ok(PlaybookCheck {
-                valid: true,
-                revisions: checked.revisions,
-                head: self.hive.playbook().head.to_string(),
-                problem: None,
-            }),
-            Err(HiveError::History(bad)) => Ok(PlaybookCheck {
-                valid: false,
-                revisions: self.hive.playbook().revisions,
-                head: self.hive.playbook().head.to_string(),
-                problem: Some(bad.to_string()),
-            }),
-            Err(error) => Err(hive_error(error)),
-        }
+        self.replayed().await
     }
 
     async fn playbook_diff(
@@ -688,17 +500,7 @@ impl Node for PagiNode {
         from: Option<&str>,
         to: Option<&str>,
     ) -> Result<PlaybookDiff, ApiError> {
-        let from = from.map(parse_cid).transpose()?;
-        let to = match to {
-            Some(to) => parse_cid(to)?,
-            None => self.hive.playbook().head,
-        };
-        let (genesis, blocks) = (
-            self.genesis.clone(),
-            self.store.revisions().map_err(store_error)?,
-        );
-        let compared = tokio::task::spawn_blocking(move || compare(genesis, blocks, from, to));
-        compared.await.map_err(internal)?
+        self.compared(from, to).await
     }
 
     async fn artifacts(&self, limit: usize) -> Result<Vec<ArtifactView>, ApiError> {
@@ -710,10 +512,30 @@ impl Node for PagiNode {
     async fn artifact(&self, cid: &str) -> Result<ArtifactView, ApiError> {
         let cid = parse_cid(cid)?.to_string();
         let record = self.store.get_artifact(&cid).map_err(store_error)?;
-        artifact_view(record.ok_or(ApiError::NotFound {
+        let record = record.ok_or(ApiError::NotFound {
             what: "artifact",
             id: cid,
-        })?)
+        })?;
+        curate::with_changes(&self.hive.playbook().state, record)
+    }
+
+    async fn approve_artifact(&self, cid: &str) -> Result<ArtifactView, ApiError> {
+        curate::review(&self.hive, cid, Ok(())).await?;
+        self.artifact(cid).await
+    }
+
+    async fn reject_artifact(
+        &self,
+        cid: &str,
+        request: RejectArtifact,
+    ) -> Result<ArtifactView, ApiError> {
+        curate::review(&self.hive, cid, Err(request.reason)).await?;
+        self.artifact(cid).await
+    }
+
+    async fn revert_playbook(&self, request: RevertPlaybook) -> Result<ArtifactView, ApiError> {
+        let cid = curate::revert(&self.hive, request).await?;
+        self.artifact(&cid.to_string()).await
     }
 
     async fn mo(&self) -> Result<MoView, ApiError> {
@@ -731,56 +553,23 @@ impl Node for PagiNode {
     }
 
     async fn step_down(&self) -> Result<MoView, ApiError> {
-        if self
-            .hive
-            .office()
-            .is_none_or(|office| office.mo != *self.identity.did())
-        {
-            return Err(ApiError::Conflict("this node is not the MO".to_owned()));
-        }
-        self.hive.step_down().await.map_err(hive_error)?;
-        let mut office = self.hive.watch_office();
-        let me = self.identity.did().clone();
-        let gone = office.wait_for(|office| office.as_ref().is_none_or(|office| office.mo != me));
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), gone).await;
-        self.log_audit(
-            "user",
-            "stepped_down",
-            "done",
-            json!({"node": self.identity.did()}),
-        )
-        .await;
-        self.mo().await
+        self.give_up_office().await
     }
 
     async fn put_document(&self, document: Value) -> Result<String, ApiError> {
-        let bytes = to_dag_cbor(&document).map_err(|error| ApiError::invalid(error.to_string()))?;
-        let cid = self
-            .swarm
-            .put_block(bytes, true)
-            .await
-            .map_err(swarm_error)?;
-        if let Err(error) = self.swarm.provide(&cid).await {
-            tracing::debug!(%cid, %error, "the document was not announced in the DHT");
-        }
-        Ok(cid.to_string())
+        self.keep_document(document).await
     }
 
     async fn get_document(&self, cid: &str) -> Result<Value, ApiError> {
-        let cid = parse_cid(cid)?;
-        if cid.codec() != DAG_CBOR {
-            return Err(ApiError::invalid(
-                "only DAG-CBOR documents can be shown (bafyrei…)",
-            ));
-        }
-        let bytes = blocks::fetch(&self.swarm, &cid, &[], FETCH_TIME)
-            .await
-            .map_err(|error| match error {
-                SwarmError::Timeout => ApiError::Timeout(error.to_string()),
-                other => swarm_error(other),
-            })?;
-        let document: Ipld =
-            from_dag_cbor(&bytes).map_err(|error| ApiError::invalid(error.to_string()))?;
-        Ok(ipld_json(document))
+        self.fetch_document(cid).await
+    }
+
+    fn content(&self) -> Option<Arc<dyn pagi_api::content::Content>> {
+        let (swarm, hive) = (self.swarm.clone(), self.hive.clone());
+        Some(Arc::new(super::content::ContentNode::new(
+            swarm,
+            hive,
+            self.store.clone(),
+        )))
     }
 }

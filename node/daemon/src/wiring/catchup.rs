@@ -26,6 +26,7 @@ use tokio::{
 
 pub use self::counts::CatchupStats;
 use self::{counts::Counts, task::Task};
+use super::gate::Gate;
 
 /// What a request of another log starts with.
 const SYNC: &[u8] = b"pagi-sync/1\0";
@@ -165,9 +166,10 @@ impl Catchup {
 }
 
 impl Sleeping {
-    /// Runs the task, which hands what it fetches to `hive`, until its handles are gone.
-    pub fn run(self, hive: Hive) -> JoinHandle<()> {
-        tokio::spawn(self.task.run(hive))
+    /// Runs the task, which hands what it fetches to `hive`, until its handles are gone. Logs are
+    /// compared with nodes that `gate` has let in, and only what members wrote is taken.
+    pub fn run(self, hive: Hive, gate: Gate) -> JoinHandle<()> {
+        tokio::spawn(self.task.run(hive, gate))
     }
 }
 

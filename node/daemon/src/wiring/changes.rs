@@ -49,7 +49,7 @@ pub fn compare(
 
 /// The differences from `before` to `after`: settings by path, then what is learned by id. What is
 /// retired counts as gone.
-fn changes(before: &State, after: &State) -> Vec<PlaybookChange> {
+pub fn changes(before: &State, after: &State) -> Vec<PlaybookChange> {
     let settings = diff(before.settings(), after.settings())
         .into_iter()
         .map(|setting| {

@@ -156,7 +156,7 @@ impl Gateway {
         if let Some(twin_id) = &request.twin_id {
             self.require_twin(twin_id)?;
         }
-        if definition.plugin_url.starts_with("http") {
+        if is_http(&definition.plugin_url) {
             check_url(&definition.plugin_url, &self.egress)
                 .map_err(|refusal| ApiError::Forbidden(refusal.to_string()))?;
         }
@@ -285,7 +285,7 @@ impl Gateway {
         if let Grant::Denied { why } = self.grant(&spec, twin_id, &grants) {
             return Err(ToolError::Denied { reason: why });
         }
-        if spec.plugin_url.starts_with("http") {
+        if is_http(&spec.plugin_url) {
             check_url(&spec.plugin_url, &self.egress).map_err(|refusal| ToolError::Denied {
                 reason: refusal.to_string(),
             })?;
@@ -344,8 +344,16 @@ impl Tools for Gateway {
     fn leaves_node(&self, name: &str) -> bool {
         self.host
             .get(real_name(name))
-            .is_some_and(|spec| spec.plugin_url.starts_with("http") || spec.annotations.open_world)
+            .is_some_and(|spec| is_http(&spec.plugin_url) || spec.annotations.open_world)
     }
+}
+
+/// Whether a tool's address leads out of the node. The scheme's letters may be large or small.
+fn is_http(plugin_url: &str) -> bool {
+    let scheme = plugin_url.trim().split(':').next().unwrap_or_default();
+    ["http", "https"]
+        .iter()
+        .any(|http| scheme.eq_ignore_ascii_case(http))
 }
 
 fn real_name(name: &str) -> &str {
@@ -403,5 +411,18 @@ pub fn api_error(error: ToolError) -> ApiError {
         ToolError::Denied { reason } => ApiError::Forbidden(reason),
         ToolError::Timeout { .. } => ApiError::Timeout(error.to_string()),
         other => ApiError::Upstream(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_that_leaves_the_node_is_known_as_such() {
+        for url in ["http://x/", "HTTP://x/", " https://x", "hTTps://x"] {
+            assert!(is_http(url), "{url}");
+        }
+        assert!(!is_http("") && !is_http("wasm:///x.wasm") && !is_http("WASM:///x.wasm"));
     }
 }

@@ -2,20 +2,25 @@
 //! for what other nodes bring.
 //!
 //! Over the swarm a request is [`MESSAGE`] and the packed message; the reply is a [`Reply`] as JSON,
-//! given once the message is in store. What may be posted to is ruled by `[egress]`, for the name in
+//! given once the message is in store. That it is, the recipient says and signs: a node that only
+//! claims to have the recipient can neither take a message away nor have it given up. Where the
+//! recipient is away, its keepers are looked for: see [`super::mailroom`]. What may be posted to is ruled by `[egress]`, for the name in
 //! a URL and for every address it stands for.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use pagi_didcomm::{Fate, Forward, Headers, Packing, Receipt, pack};
 use pagi_hive::Hive;
-use pagi_messages::Did;
+use pagi_mailbox::Lease;
+use pagi_messages::{Did, Signed};
 use pagi_policy::{Egress, check_address, check_url};
 use pagi_swarm::{InboundRequest, Swarm};
 use pagi_twin::{
     Mind,
     messaging::ReceiveError,
-    ports::{Courier, DeliveryError},
+    now_ms,
+    ports::{Courier, Delivered, DeliveryError},
 };
 use reqwest::{
     StatusCode,
@@ -23,8 +28,12 @@ use reqwest::{
     header::CONTENT_TYPE,
 };
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::whereabouts;
+use super::{
+    mailroom::{Handled, Keeper, WHERE},
+    whereabouts,
+};
 use crate::cli::CliError;
 
 /// What a request that brings a message starts with.
@@ -34,7 +43,13 @@ const ENCRYPTED: &str = "application/didcomm-encrypted+json";
 /// How long one delivery may take.
 const DELIVERY_TIME: Duration = Duration::from_secs(10);
 /// Nodes asked that all say a twin lives there. There should be one.
-const MAX_NODES: usize = 4;
+const MAX_NODES: usize = 16;
+/// Peers asked where the mail of a DID goes.
+const MAX_ASKED: usize = 32;
+/// How long they may take.
+const ASK_TIME: Duration = Duration::from_secs(5);
+/// How long a letter may wait for its owner, seconds.
+const LETTER_LIFE_S: u64 = 7 * 24 * 3600;
 /// Longest reason of another node that is passed on, characters.
 const MAX_REASON: usize = 200;
 
@@ -42,13 +57,13 @@ const MAX_REASON: usize = 200;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 enum Reply {
-    /// It is in store.
-    Received,
-    /// It was in store before.
-    Duplicate,
+    /// The recipient says what became of it: it is in store, or will never be taken.
+    Settled { receipt: Box<Signed<Receipt>> },
+    /// A keeper's answer, packed for the sender.
+    Answered { packed: String },
     /// No recipient lives here.
     UnknownRecipient,
-    /// It will never be taken.
+    /// It is not taken, but no recipient says so.
     Refused { reason: String },
     /// It is not taken now.
     Later { reason: String },
@@ -60,6 +75,7 @@ pub struct Post {
     hive: Hive,
     http: reqwest::Client,
     egress: Egress,
+    keeper: Arc<Keeper>,
 }
 
 impl Post {
@@ -67,7 +83,12 @@ impl Post {
     ///
     /// # Errors
     /// [`CliError`] where no HTTP client can be made.
-    pub fn new(swarm: Swarm, hive: Hive, egress: Egress) -> Result<Self, CliError> {
+    pub fn new(
+        swarm: Swarm,
+        hive: Hive,
+        egress: Egress,
+        keeper: Arc<Keeper>,
+    ) -> Result<Self, CliError> {
         let builder = || {
             reqwest::Client::builder()
                 .no_proxy()
@@ -86,10 +107,11 @@ impl Post {
             hive,
             http,
             egress,
+            keeper,
         })
     }
 
-    async fn over_http(&self, url: &str, packed: &str) -> Result<(), DeliveryError> {
+    async fn over_http(&self, to: &Did, url: &str, packed: &str) -> Result<(), DeliveryError> {
         check_url(url, &self.egress).map_err(|refusal| never(&refusal))?;
         let answer = self
             .http
@@ -103,8 +125,20 @@ impl Post {
             })?;
         let status = answer.status();
         // 409: an earlier try arrived.
-        if status.is_success() || status == StatusCode::CONFLICT {
+        if status == StatusCode::CONFLICT {
             return Ok(());
+        }
+        if status.is_success() {
+            // Another program's word is taken, for the user named the address; a receipt that is
+            // there must be the recipient's.
+            let said = answer.bytes().await.unwrap_or_default();
+            let said: serde_json::Value = serde_json::from_slice(&said).unwrap_or_default();
+            return match said.get("proof").filter(|proof| !proof.is_null()) {
+                None => Ok(()),
+                Some(proof) => serde_json::from_value(proof.clone())
+                    .map_err(|_| DeliveryError::Later(format!("{url} gave no receipt")))
+                    .and_then(|receipt| settled(receipt, to, packed)),
+            };
         }
         let text = format!("{url} answers {status}");
         let passing = status.is_server_error()
@@ -117,39 +151,128 @@ impl Post {
         })
     }
 
-    async fn over_swarm(&self, node: &Did, packed: &str) -> Result<(), DeliveryError> {
-        let peer = node.peer_id().map_err(|error| never(&error))?;
+    /// Brings a message to a node, and gives what it says.
+    async fn bring(&self, node: &Did, packed: &str, time: Duration) -> Result<Reply, String> {
+        if node == self.keeper.did() {
+            return Ok(match self.keeper.handle(packed).await {
+                Some(handled) => kept(handled),
+                None => Reply::UnknownRecipient,
+            });
+        }
+        let peer = node.peer_id().map_err(|error| error.to_string())?;
         let request = [MESSAGE, packed.as_bytes()].concat();
         let reply = self
             .swarm
-            .request(&peer, request, DELIVERY_TIME)
+            .request(&peer, request, time)
             .await
-            .map_err(|error| DeliveryError::Later(format!("the node {node}: {error}")))?;
-        let reply = serde_json::from_slice(&reply)
-            .map_err(|_| DeliveryError::Later(format!("the node {node} gave no receipt")))?;
+            .map_err(|error| format!("the node {node}: {error}"))?;
+        serde_json::from_slice(&reply).map_err(|_| format!("the node {node} gave no receipt"))
+    }
+
+    /// Brings a message for `to` to a node. Only the word of `to` itself settles the matter.
+    async fn over_swarm(&self, node: &Did, to: &Did, packed: &str) -> Result<(), DeliveryError> {
+        let reply = self
+            .bring(node, packed, DELIVERY_TIME)
+            .await
+            .map_err(DeliveryError::Later)?;
         match reply {
-            Reply::Received | Reply::Duplicate => Ok(()),
+            Reply::Settled { receipt } => settled(*receipt, to, packed),
             // It may have moved, or another node announced it falsely: its own may come back.
-            Reply::UnknownRecipient => Err(DeliveryError::Later(format!(
+            Reply::UnknownRecipient | Reply::Answered { .. } => Err(DeliveryError::Later(format!(
                 "the node {node} does not know the twin"
             ))),
-            Reply::Refused { reason } => Err(DeliveryError::Never(cut(&reason))),
-            Reply::Later { reason } => Err(DeliveryError::Later(cut(&reason))),
+            Reply::Refused { reason } | Reply::Later { reason } => {
+                Err(DeliveryError::Later(cut(&reason)))
+            }
         }
     }
-}
 
-#[async_trait]
-impl Courier for Post {
-    async fn deliver(
+    /// Says something to a keeper that it answers to the sender; gives the packed answer.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub async fn ask_keeper(
         &self,
-        to: &Did,
-        url: Option<&str>,
+        keeper: &Did,
         packed: &str,
-    ) -> Result<(), DeliveryError> {
-        if let Some(url) = url {
-            return self.over_http(url, packed).await;
+        time: Duration,
+    ) -> Result<String, String> {
+        match self.bring(keeper, packed, time).await? {
+            Reply::Answered { packed } => Ok(packed),
+            Reply::Refused { reason } | Reply::Later { reason } => Err(cut(&reason)),
+            Reply::Settled { .. } | Reply::UnknownRecipient => Err("it keeps no mail".to_owned()),
         }
+    }
+
+    /// The keepers of `to`, by its own signed word.
+    async fn keepers(&self, to: &Did) -> Vec<Did> {
+        let mut found = Vec::new();
+        found.extend(self.keeper.lease_of(to).await);
+        let mut peers = self.swarm.peers().await.unwrap_or_default();
+        peers.truncate(MAX_ASKED);
+        let question = [WHERE, to.as_str().as_bytes()].concat();
+        let asked = peers.iter().map(|peer| {
+            self.swarm
+                .request(&peer.peer_id, question.clone(), ASK_TIME)
+        });
+        for answer in futures::future::join_all(asked).await.into_iter().flatten() {
+            found.extend(
+                serde_json::from_slice::<Option<Signed<Lease>>>(&answer)
+                    .ok()
+                    .flatten(),
+            );
+        }
+        let now = now_ms();
+        let mut keepers: Vec<Did> = found
+            .into_iter()
+            .filter(|lease| lease.author == *to && lease.body.until_ms > now)
+            .filter_map(|lease| lease.verify().ok())
+            .map(|lease| lease.body().holder.clone())
+            .collect();
+        keepers.sort();
+        keepers.dedup();
+        keepers.truncate(MAX_NODES);
+        keepers
+    }
+
+    /// Gives a message to a keeper of its recipient.
+    async fn leave(&self, to: &Did, packed: &str) -> Option<Did> {
+        for keeper in self.keepers(to).await {
+            let now = now_ms() / 1000;
+            let headers = Headers {
+                id: Uuid::new_v4().to_string(),
+                // The keeper need not know who writes.
+                from: None,
+                to: vec![keeper.clone()],
+                thid: None,
+                pthid: None,
+                created_time: Some(now),
+                expires_time: Some(now + LETTER_LIFE_S),
+            };
+            let forward = Forward {
+                next: to.clone(),
+                packed: packed.to_owned(),
+            };
+            let sealed = forward
+                .message(headers)
+                .and_then(|message| pack(&message, Packing::Anoncrypt, None, &keeper));
+            let sealed = match sealed {
+                Ok(sealed) => sealed,
+                Err(error) => {
+                    tracing::warn!(%error, "a letter cannot be sealed");
+                    continue;
+                }
+            };
+            match self.over_swarm(&keeper, &keeper, &sealed).await {
+                Ok(()) => return Some(keeper),
+                Err(error) => tracing::debug!(%keeper, %error, "a letter was not left"),
+            }
+        }
+        None
+    }
+
+    /// Brings a message to every node that announces the recipient.
+    async fn hand_over(&self, to: &Did, packed: &str) -> Result<(), DeliveryError> {
         let mut nodes: Vec<Did> = self
             .hive
             .known_twins()
@@ -163,49 +286,106 @@ impl Courier for Post {
         if nodes.is_empty() {
             nodes.extend(whereabouts::node_of(&self.swarm, to).await);
         }
-        let tried = nodes.iter().map(|node| self.over_swarm(node, packed));
-        // Every node that announces the twin is brought the message, so that none that only claims to
-        // have it can keep it from the one that does. Only that one can read it.
+        // None that only claims to have the twin can keep the message from the one that does, and only
+        // that one can read it.
+        let tried = nodes.iter().map(|node| self.over_swarm(node, to, packed));
         let outcomes = futures::future::join_all(tried).await;
         let mut failure = None;
-        let mut delivered = false;
         for outcome in outcomes {
             match outcome {
-                Ok(()) => delivered = true,
-                Err(error @ DeliveryError::Later(_)) => failure = Some(error),
+                Ok(()) => return Ok(()),
+                Err(error @ DeliveryError::Never(_)) => failure = Some(error),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        match failure {
-            _ if delivered => Ok(()),
-            Some(failure) => Err(failure),
-            None => Err(DeliveryError::Later(
-                "no node that is online announces the recipient".to_owned(),
-            )),
+        Err(failure.unwrap_or_else(|| {
+            DeliveryError::Later("no node that is online announces the recipient".to_owned())
+        }))
+    }
+}
+
+/// What the recipient's receipt says of the message, where it is the recipient's.
+fn settled(receipt: Signed<Receipt>, to: &Did, packed: &str) -> Result<(), DeliveryError> {
+    match Receipt::check(receipt, to, packed) {
+        Ok(Fate::Stored) => Ok(()),
+        Ok(Fate::Refused { reason }) => Err(DeliveryError::Never(cut(&reason))),
+        Err(error) => Err(DeliveryError::Later(format!("no receipt: {error}"))),
+    }
+}
+
+/// What a keeper says, as a reply.
+fn kept(handled: Handled) -> Reply {
+    match handled {
+        Handled::Done(receipt) => Reply::Settled { receipt },
+        Handled::Answer(packed) => Reply::Answered { packed },
+        Handled::Refused(reason) => Reply::Refused { reason },
+        Handled::Later(reason) => Reply::Later { reason },
+    }
+}
+
+#[async_trait]
+impl Courier for Post {
+    fn check(&self, url: &str) -> Result<(), String> {
+        check_url(url, &self.egress).map_err(|refusal| refusal.to_string())
+    }
+
+    async fn deliver(
+        &self,
+        to: &Did,
+        url: Option<&str>,
+        packed: &str,
+        held: bool,
+    ) -> Result<Delivered, DeliveryError> {
+        if let Some(url) = url {
+            return self
+                .over_http(to, url, packed)
+                .await
+                .map(|()| Delivered::Stored);
+        }
+        match self.hand_over(to, packed).await {
+            Ok(()) => Ok(Delivered::Stored),
+            Err(error @ DeliveryError::Later(_)) if !held => match self.leave(to, packed).await {
+                Some(keeper) => Ok(Delivered::Held(keeper)),
+                None => Err(error),
+            },
+            Err(error) => Err(error),
         }
     }
 }
 
 /// Takes a message in that a node brought; gives back a request for anything else.
-pub async fn answer(mind: &Mind, request: InboundRequest) -> Option<InboundRequest> {
+pub async fn answer(
+    mind: &Mind,
+    keeper: &Keeper,
+    request: InboundRequest,
+) -> Option<InboundRequest> {
     let Some(packed) = request.data.strip_prefix(MESSAGE) else {
         return Some(request);
     };
+    let refused = |reason: &str| Reply::Refused {
+        reason: reason.to_owned(),
+    };
     let reply = match std::str::from_utf8(packed) {
-        Ok(packed) => match mind.receive_message(packed).await {
-            Ok(_) => Reply::Received,
-            Err(ReceiveError::Replayed) => Reply::Duplicate,
-            Err(ReceiveError::UnknownRecipient(_)) => Reply::UnknownRecipient,
-            Err(error) if error.is_passing() => Reply::Later {
-                reason: error.to_string(),
-            },
-            Err(error) => Reply::Refused {
-                reason: error.to_string(),
-            },
+        Ok(packed) => match keeper.handle(packed).await {
+            Some(handled) => kept(handled),
+            None => {
+                let taken = mind.take_message(packed).await;
+                match (taken.outcome, taken.receipt) {
+                    (_, Some(receipt)) => Reply::Settled {
+                        receipt: Box::new(receipt),
+                    },
+                    (Err(ReceiveError::UnknownRecipient(_)), _) => Reply::UnknownRecipient,
+                    (Err(error), _) if error.is_passing() => Reply::Later {
+                        reason: error.to_string(),
+                    },
+                    (Err(error), _) => refused(&error.to_string()),
+                    (Ok(_), None) => Reply::Later {
+                        reason: "no receipt could be given".to_owned(),
+                    },
+                }
+            }
         },
-        Err(_) => Reply::Refused {
-            reason: "the message is not text".to_owned(),
-        },
+        Err(_) => refused("the message is not text"),
     };
     match serde_json::to_vec(&reply) {
         Ok(bytes) => request.reply.send(bytes),
@@ -293,16 +473,31 @@ mod tests {
     fn a_receipt_has_one_form() {
         let reply = |text: &str| serde_json::from_str::<Reply>(text);
         assert!(matches!(
-            reply(r#"{"status":"received"}"#),
-            Ok(Reply::Received)
-        ));
-        assert!(matches!(
-            reply(r#"{"status":"refused","reason":"x"}"#),
-            Ok(Reply::Refused { reason }) if reason == "x"
+            reply(r#"{"status":"later","reason":"x"}"#),
+            Ok(Reply::Later { reason }) if reason == "x"
         ));
         for bad in ["", "{}", r#"{"status":"refused"}"#, r#"{"status":"maybe"}"#] {
             assert!(reply(bad).is_err(), "{bad}");
         }
         assert_eq!(cut(&"é\n".repeat(500)).chars().count(), MAX_REASON);
+    }
+
+    #[test]
+    fn a_receipt_of_anybody_else_settles_nothing() {
+        use pagi_messages::SigningIdentity;
+
+        let key = |n: u8| SigningIdentity::from_seed(&[n; 32]);
+        let refused = Fate::Refused { reason: "x".into() };
+        for fate in [Fate::Stored, refused] {
+            let forged = Receipt::give(&key(2), "packed", fate.clone()).unwrap();
+            assert!(matches!(
+                settled(forged, key(1).did(), "packed"),
+                Err(DeliveryError::Later(_))
+            ));
+            let own = Receipt::give(&key(1), "packed", fate.clone()).unwrap();
+            let said = settled(own, key(1).did(), "packed");
+            assert_eq!(said.is_ok(), fate == Fate::Stored);
+            assert!(!matches!(said, Err(DeliveryError::Later(_))));
+        }
     }
 }

@@ -8,13 +8,24 @@ mod api;
 mod blocks;
 mod catchup;
 mod changes;
+mod content;
+mod curate;
+mod evaluate;
+mod gate;
 mod gateway;
+pub mod keys;
+mod mailroom;
 mod messages;
 mod natives;
 mod network;
+mod notices;
+mod pickup;
 mod plugins;
+mod reach;
+mod roll;
 mod trust;
 mod views;
+mod vouches;
 mod whereabouts;
 mod work;
 
@@ -25,18 +36,22 @@ use std::{
 };
 
 use pagi_control::Control;
-use pagi_hive::{Hive, HiveConfig};
+use pagi_hive::{ElectionConfig, Hive, HiveConfig};
 use pagi_messages::{SigningIdentity, wire};
-use pagi_playbook::Genesis;
-use pagi_plugin_host::{HostConfig, ToolHost};
+use pagi_plugin_host::{AddressCheck, HostConfig, ToolHost};
 use pagi_store::Store;
 use pagi_swarm::{Swarm, SwarmConfig};
-use pagi_twin::{Mind, MindConfig, identity::KeyStore};
+use pagi_twin::{Mind, MindConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{api::PagiNode, gateway::Gateway};
-use crate::{cli::CliError, config::Config};
+use crate::{
+    cli::CliError,
+    config::Config,
+    passphrase,
+    swarms::{self, KnownSwarm},
+};
 
 /// A running node.
 pub struct Running {
@@ -62,17 +77,6 @@ impl Running {
     /// [`CliError`] with the room that failed and a next step.
     pub async fn start(data_dir: &Path, config: &Config) -> Result<Self, CliError> {
         let started = Instant::now();
-        let keys = KeyStore::open(&data_dir.join("keys")).map_err(|error| {
-            cannot(
-                "the keys",
-                &error,
-                "restore them or choose another --data-dir",
-            )
-        })?;
-        let seed = keys
-            .node_seed()
-            .map_err(|error| cannot("the node's key", &error, "restore it from a backup"))?;
-        let identity = SigningIdentity::from_seed(&seed);
         let store = Store::open(data_dir).map_err(|error| {
             cannot(
                 "the store",
@@ -80,15 +84,35 @@ impl Running {
                 "stop the other node that uses this directory, or choose another --data-dir",
             )
         })?;
-        let (swarm, inbound) = pagi_swarm::start(SwarmConfig {
-            secret_key: seed,
-            data_dir: data_dir.to_owned(),
-            swarm: config.node.swarm.clone(),
-            listen: config.node.listen.clone(),
-            bootstrap: config.node.bootstrap.clone(),
-            mdns: config.node.mdns,
-            limits: Default::default(),
-        })
+        // Before a key is made: one that is lost must not be replaced.
+        keys::missing(data_dir, &store)?;
+        let keys = passphrase::open_keys(data_dir, &config.passphrase)?;
+        let seed = keys
+            .node_seed()
+            .map_err(|error| cannot("the node's key", &error, "restore it from a backup"))?;
+        let identity = SigningIdentity::from_seed(&seed);
+        keys::remember(&store, identity.did()).await?;
+        let place = Place::of(data_dir, config, &identity)?;
+        store
+            .enter_swarm(config.node.swarm.clone(), place.network.clone())
+            .await
+            .map_err(|error| cannot("the store", &error, "restore it from a backup"))?;
+        let known_peers = store
+            .peers()
+            .map_err(|error| cannot("the store", &error, "restore it from a backup"))?;
+        let expected = !place.bootstrap.is_empty() || !known_peers.is_empty();
+        let (swarm, inbound) = pagi_swarm::start_with(
+            SwarmConfig {
+                secret_key: seed,
+                data_dir: data_dir.to_owned(),
+                swarm: place.network.clone(),
+                listen: place.listen,
+                bootstrap: place.bootstrap.clone(),
+                mdns: config.node.mdns,
+                limits: reach::limits(&config.network),
+            },
+            reach::options(config, place.known.as_ref(), known_peers),
+        )
         .await
         .map_err(|error| {
             cannot(
@@ -98,12 +122,17 @@ impl Running {
             )
         })?;
         let topics = network::Topics {
-            coordination: wire::coordination_topic(&config.node.swarm),
-            election: wire::election_topic(&config.node.swarm),
-            work: wire::work_topic(&config.node.swarm),
+            coordination: wire::coordination_topic(&place.network),
+            election: wire::election_topic(&place.network),
+            work: wire::work_topic(&place.network),
         };
         let work_topic = topics.work.clone();
-        for topic in [&topics.coordination, &topics.election, &topics.work] {
+        for topic in [
+            &topics.coordination,
+            &topics.election,
+            &topics.work,
+            &gate::topic(&place.network),
+        ] {
             swarm
                 .subscribe(topic)
                 .await
@@ -115,13 +144,18 @@ impl Running {
             )?;
         let network = network::Network::new(swarm.clone(), topics, catchup.clone());
         let network = Arc::new(network);
-        let genesis = Genesis::from_toml(config.node.swarm.clone(), pagi_playbooks::BASE)
-            .map_err(|error| cannot("the starter playbook", &error, "report this as a bug"))?;
+        let genesis = match &place.known {
+            Some(known) => known.playbook.clone(),
+            None => swarms::starter(&place.name)?,
+        };
+        let sandbox = Arc::new(evaluate::Sandbox::open(&config.hive.suite)?);
         let hive = Hive::start(
             HiveConfig {
                 identity: identity.clone(),
                 genesis: genesis.clone(),
-                election: Default::default(),
+                election: election(expected),
+                review: config.hive.review,
+                evaluate: Some(sandbox.clone()),
             },
             store.clone(),
             network.clone(),
@@ -136,6 +170,23 @@ impl Running {
             )
         })?;
 
+        reach::enforce_bans(&store, &swarm)
+            .await
+            .map_err(|error| cannot("the bans", &error, "restore the store from a backup"))?;
+        let genesis_founders = match &place.known {
+            Some(known) => known.block.genesis().founders.clone(),
+            None => Vec::new(),
+        };
+        let (gate, gatekeeper) = gate::Gate::open(
+            identity.clone(),
+            place.name.clone(),
+            place.network.clone(),
+            place.known,
+            store.clone(),
+            swarm.clone(),
+            hive.clone(),
+        )?;
+
         let installed = installed_plugins(data_dir);
         plugins::open_folder(&installed).map_err(|error| {
             cannot(
@@ -148,16 +199,27 @@ impl Running {
             .await
             .map_err(|error| cannot("the tools", &error, "report this as a bug"))?;
         let gateway = Arc::new(gateway);
+        sandbox.see(gateway.clone());
+        let keeper = mailroom::Keeper::open(identity.clone(), store.clone(), config.mailbox.offer);
+        let keeper = Arc::new(keeper.map_err(|error| {
+            cannot(
+                "the mailroom",
+                &error,
+                "restore the data directory from a backup",
+            )
+        })?);
+        let post = Arc::new(messages::Post::new(
+            swarm.clone(),
+            hive.clone(),
+            config.egress.clone(),
+            keeper.clone(),
+        )?);
         let mind = Mind::new(
             store.clone(),
             keys,
             gateway.clone(),
             Arc::new(network::HivePort(hive.clone())),
-            Arc::new(messages::Post::new(
-                swarm.clone(),
-                hive.clone(),
-                config.egress.clone(),
-            )?),
+            post.clone(),
             MindConfig {
                 engine: config.engine(std::env::var("PAGI_LLM_API_KEY").ok())?,
                 ethics: config.ethics(),
@@ -187,12 +249,52 @@ impl Running {
             )
         })?;
         let market = work::Market::new(work.clone(), hive.clone(), mind.clone());
-        natives::register(&gateway, &mind, &hive, &market)
+        let mut founders = config.founders()?;
+        founders.extend(genesis_founders);
+        let vouches = vouches::Vouches::new(identity.did().clone(), store.clone(), mind.clone());
+        let board = Arc::new(notices::Board::new(
+            swarm.clone(),
+            hive.clone(),
+            mind.clone(),
+            vouches,
+            place.network.clone(),
+            founders,
+        ));
+        swarm
+            .subscribe(&board.topic)
+            .await
+            .map_err(|error| cannot("the notice topic", &error, "report this as a bug"))?;
+        let collector = Arc::new(pickup::Collector {
+            mind: mind.clone(),
+            swarm: swarm.clone(),
+            store: store.clone(),
+            post,
+            keepers: config.keepers()?,
+            wake: Default::default(),
+        });
+        natives::register(&gateway, &mind, &hive, &market, &board)
             .map_err(|error| cannot("the native tools", &error, "report this as a bug"))?;
         gateway.discover().await;
 
-        let awake = sleeping.run(hive.clone());
-        let mut pumps = network::pump(inbound, hive.clone(), mind.clone(), work, network);
+        let awake = sleeping.run(hive.clone(), gate.clone());
+        let desk = Arc::new(network::Desk {
+            mind: mind.clone(),
+            board: board.clone(),
+            keeper: keeper.clone(),
+            collector: collector.clone(),
+        });
+        let came = Arc::new(tokio::sync::Notify::new());
+        let mut pumps = network::pump(
+            inbound,
+            hive.clone(),
+            desk,
+            work,
+            network,
+            gate.clone(),
+            came.clone(),
+        );
+        pumps.push(gatekeeper);
+        pumps.push(reach::keep_peers(store.clone(), swarm.clone(), came));
         pumps.push(awake);
         pumps.push(tokio::spawn(whereabouts::announce(
             swarm.clone(),
@@ -201,11 +303,21 @@ impl Running {
         )));
         let stop_work = CancellationToken::new();
         let work = tokio::spawn(driver.run(stop_work.clone()));
+        pumps.push(tokio::spawn(board.clone().keep_asking()));
+        if config.mailbox.collect {
+            pumps.push(tokio::spawn(collector.run()));
+        }
+        let sweeper = keeper.clone();
+        pumps.push(tokio::spawn(async move { sweeper.sweep().await }));
+        mind.resume_research()
+            .map_err(|error| cannot("the inboxes", &error, "report this as a bug"))?;
         let outbox = mind.clone();
         pumps.push(tokio::spawn(async move { outbox.run_outbox().await }));
+        pumps.push(tokio::spawn(content::announce_pins(swarm.clone())));
         let node = Arc::new(PagiNode::new(
             identity,
-            config.node.swarm.clone(),
+            place.name,
+            place.bootstrap,
             genesis,
             store.clone(),
             swarm.clone(),
@@ -214,6 +326,10 @@ impl Running {
             mind.clone(),
             gateway,
             market,
+            gate,
+            config.network.relay_server,
+            board,
+            keeper.clone(),
             started,
         ));
         node.announce_twins()
@@ -240,12 +356,88 @@ impl Running {
             tracing::error!(%error, "the work of the swarm did not end well");
         }
         self.hive.shutdown().await;
+        reach::remember_peers(&self.store, &self.swarm).await;
         // The step-down message is on its way; the network needs a moment of its own to send it.
         self.swarm.shutdown().await;
         for pump in self.pumps {
             pump.abort();
         }
         self.store.close().await;
+    }
+}
+
+/// The swarm a node starts in.
+struct Place {
+    /// The swarm's name.
+    name: String,
+    /// Its name in topics and protocols.
+    network: String,
+    /// The swarm, unless it is a name alone.
+    known: Option<KnownSwarm>,
+    listen: Vec<String>,
+    bootstrap: Vec<String>,
+}
+
+impl Place {
+    /// The swarm named on the command line, else the one joined last, else the one the configuration
+    /// names.
+    fn of(data_dir: &Path, config: &Config, identity: &SigningIdentity) -> Result<Self, CliError> {
+        let node = &config.node;
+        let known = if node.swarm_named {
+            swarms::find(data_dir, &node.swarm)?
+        } else {
+            swarms::current(data_dir)?
+        };
+        let (mut listen, mut bootstrap) = (node.listen.clone(), node.bootstrap.clone());
+        let Some(known) = known else {
+            return Ok(Self {
+                name: node.swarm.clone(),
+                network: node.swarm.clone(),
+                known: None,
+                listen,
+                bootstrap,
+            });
+        };
+        let me = identity.did().peer_id().ok();
+        for address in &known.bootstrap {
+            let own = me.as_deref() == Some(address.peer_id().as_str());
+            let text = address.to_string();
+            if !own && !bootstrap.contains(&text) {
+                bootstrap.push(text);
+            }
+        }
+        if known.key.is_some() {
+            // The key is for TCP; QUIC would go past it.
+            let tcp = |address: &String| !address.contains("/quic");
+            listen.retain(tcp);
+            bootstrap.retain(tcp);
+            if listen.is_empty() {
+                return Err(CliError::usage(
+                    format!(
+                        "the swarm `{}` has a pre-shared key, which works over TCP alone, and no TCP \
+                         address is listened on",
+                        known.block.genesis().name
+                    ),
+                    "listen on one: --listen /ip4/0.0.0.0/tcp/4011",
+                ));
+            }
+        }
+        Ok(Self {
+            name: known.block.genesis().name.clone(),
+            network: known.network(),
+            listen,
+            bootstrap,
+            known: Some(known),
+        })
+    }
+}
+
+/// A node that has somebody to look for expects an MO there, and gives it time to be heard of.
+fn election(expected: bool) -> ElectionConfig {
+    const JOIN_MS: u64 = 8_000;
+    ElectionConfig {
+        join_ms: if expected { JOIN_MS } else { 0 },
+        ..ElectionConfig::default()
     }
 }
 
@@ -259,8 +451,13 @@ fn host(data_dir: &Path, config: &Config) -> Result<ToolHost, CliError> {
     if !config.plugins.dir.is_empty() {
         roots.push(config.plugins.dir.clone().into());
     }
+    let egress = config.egress.clone();
+    let check = move |address| {
+        pagi_policy::check_address(address, &egress).map_err(|refusal| refusal.to_string())
+    };
     ToolHost::new(HostConfig {
         wasm_root: roots,
+        address_check: Some(AddressCheck::new(check)),
         ..HostConfig::default()
     })
     .map_err(|error| cannot("the plugin host", &error, "report this as a bug"))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use pagi_api::twins::{AppendMemory, Memory};
-use pagi_hive::{Hive, HiveError};
+use pagi_hive::Hive;
 use pagi_messages::{Did, SigningIdentity, Verified, to_dag_cbor};
 use pagi_playbook::{Artifact, Delta, Evidence, diff, parse_toml};
 use pagi_plugin_host::{Annotations, Caller, NativeTool, ToolError, ToolSpec};
@@ -14,7 +14,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{gateway::Gateway, trust, work::Market};
+use super::{gateway::Gateway, notices::Board, trust, work::Market};
 
 type Run = dyn Fn(Caller, Value) -> BoxFuture<'static, Result<Value, ToolError>> + Send + Sync;
 
@@ -63,6 +63,7 @@ pub fn register(
     mind: &Mind,
     hive: &Hive,
     market: &Market,
+    board: &Arc<Board>,
 ) -> Result<(), ToolError> {
     let tools = [
         remember(mind.clone()),
@@ -74,7 +75,7 @@ pub fn register(
         hive_pull(hive.clone()),
         hive_push(mind.clone(), hive.clone()),
     ];
-    for tool in tools.into_iter().chain(trust::tools(mind)) {
+    for tool in tools.into_iter().chain(trust::tools(mind, board)) {
         gateway.host().register_native(Arc::new(tool))?;
     }
     Ok(())
@@ -406,13 +407,8 @@ fn hive_push(mind: Mind, hive: Hive) -> Native {
                     nonce: Uuid::new_v4().to_string(),
                 };
                 let signed = Verified::sign(&identity, artifact).map_err(failed)?;
-                let cid = hive.publish(signed).await.map_err(|error| match error {
-                    HiveError::Refused(refusal) => ToolError::failed(format!(
-                        "the {} gate refuses it: {refusal}",
-                        refusal.gate()
-                    )),
-                    other => failed(other),
-                })?;
+                // A refusal names its gate.
+                let cid = hive.publish(signed).await.map_err(failed)?;
                 Ok(json!({"cid": cid.to_string(), "status": "pending"}))
             }
         },

@@ -1,7 +1,11 @@
 //! The hive's ports over the swarm, the mind's port over the hive, and the pumps that carry what the
 //! network delivers to the hive.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use cid::Cid;
@@ -17,14 +21,31 @@ use pagi_twin::{
     ports::{Adopted, Collective, PublishError},
 };
 use pagi_work::Work;
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{Notify, Semaphore, mpsc},
+    task::JoinHandle,
+};
 
-use super::{blocks, catchup::Catchup, messages, work::answer};
+use super::{
+    blocks, catchup::Catchup, gate::Gate, mailroom::Keeper, messages, notices::Board,
+    pickup::Collector, roll, work::answer,
+};
 
 /// Time to fetch one block.
 const FETCH_TIME: Duration = Duration::from_secs(20);
 /// Private requests answered at the same time.
 const ANSWERED_AT_ONCE: usize = 16;
+
+/// A peer is kept away after so many misdeeds.
+const STRIKES: u32 = 5;
+/// For so long.
+const BAN: Duration = Duration::from_secs(600);
+/// Peers whose misdeeds are counted.
+const MAX_STRUCK: usize = 4096;
+/// Election messages that wait for the hive.
+const QUEUED_VOTES: usize = 256;
+/// Coordination messages that wait for the hive; more are dropped, and said again by who sent them.
+const QUEUED_NEWS: usize = 1024;
 
 /// The names of the gossip topics.
 pub struct Topics {
@@ -38,6 +59,8 @@ pub struct Network {
     swarm: Swarm,
     topics: Topics,
     catchup: Catchup,
+    /// How often a peer misbehaved. A counter behind a lock, as the hive calls it from anywhere.
+    strikes: Mutex<BTreeMap<String, u32>>,
 }
 
 impl Network {
@@ -46,6 +69,7 @@ impl Network {
             swarm,
             topics,
             catchup,
+            strikes: Mutex::default(),
         }
     }
 }
@@ -70,6 +94,26 @@ impl Gossip for Network {
             .await
             .map(drop)
             .map_err(failed)
+    }
+
+    fn misbehaved(&self, peer: &str, reason: &str) {
+        let mut strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
+        if strikes.len() >= MAX_STRUCK {
+            strikes.clear();
+        }
+        let count = strikes.entry(peer.to_owned()).or_default();
+        *count += 1;
+        tracing::warn!(peer, reason, strikes = *count, "a peer misbehaved");
+        if *count < STRIKES {
+            return;
+        }
+        strikes.remove(peer);
+        let (swarm, peer) = (self.swarm.clone(), peer.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = swarm.ban_peer(&peer, Some(BAN)).await {
+                tracing::debug!(peer, %error, "a peer could not be kept away");
+            }
+        });
     }
 }
 
@@ -109,9 +153,7 @@ impl Collective for HivePort {
 
     async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, PublishError> {
         self.0.publish(artifact).await.map_err(|error| match error {
-            HiveError::Refused(refusal) => {
-                PublishError::Refused(format!("the {} gate: {refusal}", refusal.gate()))
-            }
+            HiveError::Refused(refused) => PublishError::Refused(refused.to_string()),
             other => PublishError::Store(other.to_string()),
         })
     }
@@ -139,13 +181,24 @@ fn heard(work: &Work, peer_id: &str) {
     }
 }
 
-/// Carries gossip and peer events to the hive, and private requests to those they are for, until the network stops.
+/// Those whom requests of other nodes are for, beside the hive.
+pub struct Desk {
+    pub mind: Mind,
+    pub board: Arc<Board>,
+    pub keeper: Arc<Keeper>,
+    pub collector: Arc<Collector>,
+}
+
+/// Carries gossip and peer events to the hive, and private requests to those they are for, until the
+/// network stops; what is not of a member ends at the gate. `came` is told of peers that come.
 pub fn pump(
     inbound: Inbound,
     hive: Hive,
-    mind: Mind,
+    desk: Arc<Desk>,
     work: Work,
     network: Arc<Network>,
+    gate: Gate,
+    came: Arc<Notify>,
 ) -> Vec<JoinHandle<()>> {
     let Inbound {
         mut gossip,
@@ -154,61 +207,91 @@ pub fn pump(
         ..
     } = inbound;
     let asked = network.clone();
-    let talk = tokio::spawn({
-        let hive = hive.clone();
-        let (network, work) = (network.clone(), work.clone());
+    // Two queues: a flood of coordination messages delays no vote.
+    let (votes, mut voting) = mpsc::channel::<GossipMessage>(QUEUED_VOTES);
+    let (news, mut reading) = mpsc::channel::<GossipMessage>(QUEUED_NEWS);
+    let sort = tokio::spawn({
+        let (network, work, gate) = (network.clone(), work.clone(), gate.clone());
+        let desk = desk.clone();
         async move {
             while let Some(message) = gossip.recv().await {
+                let Some(message) = gate.sieve(message).await else {
+                    continue;
+                };
+                if message.topic == desk.board.topic {
+                    desk.board.gossip(message).await;
+                    continue;
+                }
                 if message.topic == network.topics.work {
                     offered(&work, message);
                     continue;
                 }
-                let topic = if message.topic == network.topics.election {
-                    Topic::Election
+                let queue = if message.topic == network.topics.election {
+                    &votes
                 } else if message.topic == network.topics.coordination {
-                    Topic::Coordination
+                    &news
                 } else {
                     message.verdict.ignore();
                     continue;
                 };
-                let judge = hive.gossip(topic, &message.author_peer, &message.data);
-                let judgement = match topic {
-                    Topic::Coordination => network.catchup.heard(&message.data, judge).await,
-                    Topic::Election => judge.await,
-                };
-                match judgement {
-                    Judgement::Accept => {
-                        heard(&work, &message.author_peer);
-                        message.verdict.accept();
-                    }
-                    Judgement::Reject(reason) => {
-                        tracing::warn!(author = message.author_peer, reason, "gossip rejected");
-                        message.verdict.reject();
-                    }
-                    Judgement::Ignore(reason) => {
-                        tracing::debug!(author = message.author_peer, reason, "gossip ignored");
-                        message.verdict.ignore();
-                    }
+                if let Err(full) = queue.try_send(message) {
+                    full.into_inner().verdict.ignore();
                 }
             }
         }
     });
+    let vote = tokio::spawn({
+        let (hive, work) = (hive.clone(), work.clone());
+        async move {
+            while let Some(message) = voting.recv().await {
+                let judgement = hive
+                    .gossip(Topic::Election, &message.author_peer, &message.data)
+                    .await;
+                settle(&work, judgement, message);
+            }
+        }
+    });
+    let talk = tokio::spawn({
+        let (hive, work, network) = (hive.clone(), work.clone(), network.clone());
+        async move {
+            while let Some(message) = reading.recv().await {
+                let judge = hive.gossip(Topic::Coordination, &message.author_peer, &message.data);
+                let judgement = network.catchup.heard(&message.data, judge).await;
+                settle(&work, judgement, message);
+            }
+        }
+    });
     let brought = work.clone();
+    let door = gate.clone();
+    let greeted = desk.clone();
+    let guide = hive.clone();
     let come_and_go = tokio::spawn(async move {
+        let mut asking = roll::Asking::default();
         while let Some(event) = peers.recv().await {
             match event {
                 PeerEvent::Connected { peer_id, .. } => {
                     tracing::info!(peer_id, "peer connected");
+                    came.notify_one();
+                    greeted.collector.wake.notify_one();
+                    door.arrived(&peer_id).await;
                     network.catchup.peer(&peer_id, true).await;
+                    let board = greeted.board.clone();
+                    tokio::spawn(async move { board.ask(&peer_id).await });
                 }
-                PeerEvent::Subscribed { topic, .. } if topic == network.topics.coordination => {
+                PeerEvent::Subscribed { topic, peer_id }
+                    if topic == network.topics.coordination && door.has_peer(&peer_id) =>
+                {
                     hive.peer_listens();
+                    asking.peer_listens(&network.swarm, &hive, &door, peer_id);
                 }
-                PeerEvent::Subscribed { topic, peer_id } if topic == network.topics.work => {
+                PeerEvent::Subscribed { topic, peer_id }
+                    if topic == network.topics.work && door.has_peer(&peer_id) =>
+                {
                     heard(&work, &peer_id);
                 }
                 PeerEvent::Disconnected { peer_id } => {
                     tracing::info!(peer_id, "peer gone");
+                    door.left(&peer_id).await;
                     network.catchup.peer(&peer_id, false).await;
                     hive.peer_gone(&peer_id).await;
                 }
@@ -219,17 +302,28 @@ pub fn pump(
     let places = Arc::new(Semaphore::new(ANSWERED_AT_ONCE));
     let private = tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
+            let Some(request) = gate.receive(request).await else {
+                continue;
+            };
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
             };
-            let (asked, mind, brought) = (asked.clone(), mind.clone(), brought.clone());
+            let (asked, desk, brought) = (asked.clone(), desk.clone(), brought.clone());
+            let guide = guide.clone();
             tokio::spawn(async move {
                 let mut left = blocks::answer(&asked.swarm, request).await;
+                left = left.and_then(|request| roll::answer(&guide, request));
                 if let Some(request) = left {
                     left = asked.catchup.answer(request).await;
                 }
                 if let Some(request) = left {
-                    left = messages::answer(&mind, request).await;
+                    left = messages::answer(&desk.mind, &desk.keeper, request).await;
+                }
+                if let Some(request) = left {
+                    left = desk.keeper.answer(request).await;
+                }
+                if let Some(request) = left {
+                    left = desk.board.answer(request);
                 }
                 if let Some(request) = left {
                     left = answer(&brought, request).await;
@@ -245,5 +339,23 @@ pub fn pump(
             });
         }
     });
-    vec![talk, come_and_go, private]
+    vec![sort, vote, talk, come_and_go, private]
+}
+
+/// Tells the network what the hive made of a message.
+fn settle(work: &Work, judgement: Judgement, message: GossipMessage) {
+    match judgement {
+        Judgement::Accept => {
+            heard(work, &message.author_peer);
+            message.verdict.accept();
+        }
+        Judgement::Reject(reason) => {
+            tracing::warn!(author = message.author_peer, reason, "gossip rejected");
+            message.verdict.reject();
+        }
+        Judgement::Ignore(reason) => {
+            tracing::debug!(author = message.author_peer, reason, "gossip ignored");
+            message.verdict.ignore();
+        }
+    }
 }

@@ -1,25 +1,27 @@
 //! The native tools of twins that deal with one another: private messages and credentials.
 
+use std::sync::Arc;
+
 use pagi_api::messages::SendMessage;
-use pagi_credentials::{issue_reputation, verify};
-use pagi_messages::Did;
+use pagi_messages::{Did, Notice};
 use pagi_plugin_host::ToolError;
-use pagi_twin::{Mind, TwinError, messaging::MOST_MESSAGES, now_ms};
+use pagi_twin::{Mind, TwinError, messaging::MOST_MESSAGES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::natives::{Native, READS, SHARES, WRITES, failed, identity, native, read, twin_of};
+use super::notices::Board;
 
-/// Days a credential holds unless said otherwise. Revocation is by time, so it is not long.
+/// Days a credential holds unless said otherwise.
 const DEFAULT_DAYS: u64 = 90;
 
 /// The tools.
-pub(super) fn tools(mind: &Mind) -> [Native; 4] {
+pub(super) fn tools(mind: &Mind, board: &Arc<Board>) -> [Native; 4] {
     [
         send_message(mind.clone()),
         get_inbox(mind.clone()),
-        issue(mind.clone()),
-        verify_credential(),
+        issue(mind.clone(), board.clone()),
+        verify_credential(board.clone()),
     ]
 }
 
@@ -33,6 +35,7 @@ fn send_message(mind: Mind) -> Native {
         #[serde(default)]
         body: Value,
         thid: Option<String>,
+        wait_s: Option<u64>,
     }
     native(
         "didcomm_send_message",
@@ -43,6 +46,8 @@ fn send_message(mind: Mind) -> Native {
             "to_url": {"type": ["string", "null"], "description": "where to post it, if not to the recipient's node"},
             "msg_type": {"type": ["string", "null"], "description": "message type URI; a basic message without it"},
             "thid": {"type": ["string", "null"], "description": "the thread it answers in"},
+            "wait_s": {"type": ["integer", "null"], "minimum": 0, "maximum": 20,
+                "description": "seconds to wait for an answer"},
             "body": {"type": ["object", "string"], "description": "what to say"}}}),
         SHARES,
         move |caller, parameters| {
@@ -56,12 +61,15 @@ fn send_message(mind: Mind) -> Native {
                     msg_type: input.msg_type,
                     body: input.body,
                     thid: input.thid,
+                    wait_s: input.wait_s,
                 };
                 let sent =
                     mind.send_message(&twin_id, request)
                         .await
                         .map_err(|error| match error {
-                            TwinError::Refused(reason) => ToolError::Denied { reason },
+                            TwinError::Refused(reason) | TwinError::Stopped(reason) => {
+                                ToolError::Denied { reason }
+                            }
                             other => failed(other),
                         })?;
                 serde_json::to_value(sent).map_err(failed)
@@ -113,7 +121,7 @@ fn get_inbox(mind: Mind) -> Native {
     )
 }
 
-fn issue(mind: Mind) -> Native {
+fn issue(mind: Mind, board: Arc<Board>) -> Native {
     #[derive(Deserialize)]
     struct In {
         issuer_twin_id: Option<String>,
@@ -123,6 +131,8 @@ fn issue(mind: Mind) -> Native {
         contributions: Value,
         #[serde(default = "ninety")]
         valid_days: u64,
+        #[serde(default)]
+        publish: bool,
     }
     fn ninety() -> u64 {
         DEFAULT_DAYS
@@ -135,10 +145,11 @@ fn issue(mind: Mind) -> Native {
             "subject_did": {"type": "string", "description": "whom it is about"},
             "reputation_score": {"type": "number"},
             "contributions": {"description": "what the score rests on: any JSON"},
+            "publish": {"type": "boolean", "description": "tell the swarm of it"},
             "valid_days": {"type": "integer", "minimum": 1, "maximum": 3650}}}),
         WRITES,
         move |caller, parameters| {
-            let mind = mind.clone();
+            let (mind, board) = (mind.clone(), board.clone());
             async move {
                 let input: In = read(parameters)?;
                 let twin_id = twin_of(&caller, input.issuer_twin_id)?;
@@ -148,40 +159,49 @@ fn issue(mind: Mind) -> Native {
                     Value::Null => json!([]),
                     other => other,
                 };
-                let now = now_ms() / 1000;
-                let until = now.saturating_add(input.valid_days.saturating_mul(24 * 3600));
-                issue_reputation(
-                    &identity,
-                    &subject,
-                    input.reputation_score,
-                    contributions,
-                    now,
-                    until,
-                )
-                .map_err(failed)
+                let document = board
+                    .vouches
+                    .issue(
+                        &identity,
+                        &subject,
+                        input.reputation_score,
+                        contributions,
+                        input.valid_days,
+                        input.publish,
+                    )
+                    .await
+                    .map_err(failed)?;
+                if input.publish {
+                    let document = document.to_string();
+                    board.post(Notice::Credential { document }).await;
+                }
+                Ok(document)
             }
         },
     )
 }
 
-fn verify_credential() -> Native {
+fn verify_credential(board: Arc<Board>) -> Native {
     #[derive(Deserialize)]
     struct In {
         credential: Value,
     }
     native(
         "vc_verify",
-        "Verifies a verifiable credential: signature, issuer, terms and dates",
+        "Verifies a verifiable credential: signature, issuer, terms, dates and revocation",
         json!({"type": "object", "required": ["credential"], "properties": {
             "credential": {"description": "the credential"}}}),
         READS,
-        |_, parameters| async move {
-            let input: In = read(parameters)?;
-            Ok(match verify(&input.credential, now_ms() / 1000) {
-                Ok(verified) => json!({"valid": true, "issuer": verified.issuer,
-                    "subject": verified.subject, "type": verified.claims.type_name()}),
-                Err(reason) => json!({"valid": false, "reason": reason.to_string()}),
-            })
+        move |_, parameters| {
+            let board = board.clone();
+            async move {
+                let input: In = read(parameters)?;
+                Ok(match board.vouches.check(&input.credential) {
+                    Ok(verified) => json!({"valid": true, "issuer": verified.issuer,
+                        "subject": verified.subject, "type": verified.claims.type_name()}),
+                    Err(reason) => json!({"valid": false, "reason": reason}),
+                })
+            }
         },
     )
 }

@@ -30,7 +30,13 @@ pub(super) fn twin_error(error: TwinError) -> ApiError {
         TwinError::Invalid(detail) => ApiError::invalid(detail),
         TwinError::Store(error) => store_error(error),
         TwinError::Message(error) => ApiError::invalid(error.to_string()),
-        TwinError::Refused(_) => ApiError::Forbidden(error.to_string()),
+        TwinError::Refused(_) | TwinError::Unethical(_) | TwinError::Stopped(_) => {
+            ApiError::Forbidden(error.to_string())
+        }
+        TwinError::Order(pagi_messages::OrderRefused::NoAuthority(_)) => {
+            ApiError::Forbidden(error.to_string())
+        }
+        TwinError::Order(_) => ApiError::Conflict(error.to_string()),
         TwinError::NotTaken(_) => ApiError::Upstream(error.to_string()),
         TwinError::Act(error) => match error {
             ActError::NotAllowed(_) => ApiError::Forbidden(error.to_string()),
@@ -69,6 +75,11 @@ pub(super) fn hive_error(error: HiveError) -> ApiError {
     match error {
         HiveError::Closed => ApiError::Unavailable(error.to_string()),
         HiveError::Refused(_) => ApiError::Forbidden(error.to_string()),
+        HiveError::NotMo | HiveError::NotWaiting { .. } => ApiError::Conflict(error.to_string()),
+        HiveError::UnknownArtifact(cid) => ApiError::NotFound {
+            what: "artifact",
+            id: cid.to_string(),
+        },
         HiveError::Store(error) => store_error(error),
         other => internal(other),
     }
@@ -184,6 +195,7 @@ pub(super) fn artifact_view(record: ArtifactRecord) -> Result<ArtifactView, ApiE
         base: body.base.to_string(),
         critique: body.critique.clone(),
         delta: serde_json::to_value(&body.delta).map_err(internal)?,
+        changes: Vec::new(),
         ts: record.ts,
     })
 }

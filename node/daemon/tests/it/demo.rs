@@ -83,6 +83,24 @@ async fn one_node_is_enough() {
     let outcome = demo(&home, &["--nodes", "1", "--json"]).await;
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     check(&last_document(&outcome), 1);
+    let outcome = demo(&home, &["--nodes", "1"]).await;
+    for wrong in ["1 nodes", "the nodes to meet", "never saw it"] {
+        assert!(!outcome.stdout.contains(wrong), "{wrong}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn quiet_prints_the_answer_alone() {
+    let home = Home::new();
+    let goal = "What is 12 * (3 + 4)?";
+    let outcome = demo(&home, &["--nodes", "1", "--quiet", goal]).await;
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stdout.contains("84"), "{outcome:?}");
+    assert!(
+        !outcome.stdout.contains("Master Orchestrator"),
+        "{outcome:?}"
+    );
+    assert_eq!(outcome.stderr, "", "{outcome:?}");
 }
 
 #[tokio::test]
@@ -114,6 +132,8 @@ async fn a_goal_beyond_a_red_line_is_refused() {
     let report = last_document(&outcome);
     assert_eq!(report["status"], "refused", "{report}");
     assert!(report.get("artifact_cid").is_none(), "{report}");
+    assert_eq!(report["playbook"]["adopted_by"], 0, "{report}");
+    assert_eq!(left_over(&home), [""; 0]);
     assert_eq!(report["playbook"]["before"], report["playbook"]["after"]);
     assert!(
         report["steps"]

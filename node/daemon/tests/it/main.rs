@@ -14,21 +14,31 @@ mod http;
 mod model_server;
 mod node;
 mod program;
+mod secrets;
 mod tool_server;
 mod wait;
 
 mod catchup;
 mod cli;
+mod content;
 mod crash;
 mod demo;
+mod diagnosis;
 mod docs;
+mod heal;
+mod join;
+mod lost_keys;
 mod messages;
 mod model;
+mod netns;
 mod plugins;
 mod prototype;
 mod refusals;
+mod review;
 mod routes;
+mod sleeping;
 mod swarm;
+mod trust;
 mod work;
 
 /// Every file beside this one is part of the binary: a forgotten `mod` would silently drop tests.

@@ -231,8 +231,8 @@ async fn a_message_by_url_is_taken_once_and_bad_ones_are_told_apart() {
     assert_eq!(send(nowhere).await.ok()["status"], "queued");
     let url = second.ready.control.clone();
     for (to_url, to_did, status) in [
-        ("http://169.254.169.254/", &bob_did, 502),
-        ("file:///etc/passwd", &bob_did, 502),
+        ("http://169.254.169.254/", &bob_did, 403),
+        ("file:///etc/passwd", &bob_did, 403),
         (url.as_str(), &unknown.to_string(), 502),
         (url.as_str(), &"nonsense".to_owned(), 422),
     ] {

@@ -220,8 +220,15 @@ async fn a_tool_call_beyond_a_red_line_is_not_made() {
     let node = with_model(&home, &model.url).start().await;
     let outcome = ask(&home, &node).await;
     let done: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(done["status"], "refused", "{done}");
+    assert!(done.get("artifact_cid").is_none(), "{done}");
     assert_eq!(tool_calls(&done)[0]["status"], "refused", "{done}");
-    assert_eq!(model.asked().len(), 2, "the model is told");
+    assert_eq!(model.asked().len(), 1, "the goal ends there");
+    let events = node.events_after(0).await;
+    let refusals = events
+        .iter()
+        .filter(|event| event["event_type"] == "ethics_refused");
+    assert_eq!(refusals.count(), 1);
     let twin_id = done["twin_id"].as_str().unwrap();
     let memories = node.get(&format!("/memory/{twin_id}")).await;
     let kept = memories

@@ -49,15 +49,21 @@ impl Home {
 
     /// A node to be started here, in a given way.
     pub fn launch(&self) -> Launch<'_> {
+        self.launch_as("run")
+    }
+
+    /// The same with another command that runs a node.
+    pub fn launch_as(&self, name: &str) -> Launch<'_> {
         let mut command = program::command(self.root());
         command
-            .args(["run", "--json", "--no-mdns", "--control", "127.0.0.1:0"])
+            .args([name, "--json", "--no-mdns", "--control", "127.0.0.1:0"])
             .args(["--listen", "/ip4/127.0.0.1/tcp/0"])
             .arg("--data-dir")
             .arg(self.data());
         Launch {
             home: self,
             command,
+            listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
         }
     }
 
@@ -84,6 +90,7 @@ impl Home {
 pub struct Launch<'a> {
     home: &'a Home,
     command: Command,
+    listen: String,
 }
 
 impl Launch<'_> {
@@ -94,6 +101,13 @@ impl Launch<'_> {
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Listen at a node's earlier address, with or without `/p2p/PEERID`, instead of any free port.
+    pub fn listen(mut self, address: &str) -> Self {
+        let address = address.split("/p2p/").next().unwrap_or(address);
+        self.listen = address.to_owned();
         self
     }
 
@@ -110,6 +124,7 @@ impl Launch<'_> {
             .open(self.home.log())
             .unwrap();
         self.command
+            .args(["--listen", &self.listen])
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -154,7 +169,7 @@ impl Launch<'_> {
 
     /// Starts a node that must not come up, to its end.
     pub async fn fail(mut self) -> Outcome {
-        program::run(&mut self.command).await
+        program::run(self.command.args(["--listen", &self.listen])).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! A network in memory at the seam of the hive's ports, with partitions.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -11,11 +11,14 @@ use async_trait::async_trait;
 use cid::Cid;
 use pagi_election::Config;
 use pagi_hive::{
-    Hive, HiveConfig, Judgement,
-    ports::{Content, Gossip, NetworkError, Topic},
+    Hive, HiveConfig, Judgement, Review,
+    ports::{Content, Evaluate, EvaluateError, Gossip, NetworkError, Topic},
 };
 use pagi_messages::{SigningIdentity, Verified, cid_of};
-use pagi_playbook::{Artifact, Case, CaseStep, Count, Delta, Evidence, Genesis};
+use pagi_playbook::{
+    Artifact, Case, CaseStep, Count, Delta, Evidence, Genesis, State as Playbook,
+    evaluation::{Report, Suite, threshold},
+};
 use pagi_store::Store;
 
 #[derive(Default)]
@@ -25,6 +28,14 @@ struct State {
     /// Nodes of different groups do not reach each other; 0 unless set.
     groups: BTreeMap<String, u32>,
     verdicts: Vec<(String, Judgement)>,
+    /// Who was reported to the network as misbehaving, by whom, and why.
+    blamed: Vec<(String, String)>,
+    /// Nodes whose blocks cannot be stored.
+    full: BTreeSet<String>,
+    /// Nodes whose gossip is never sent.
+    stuck: BTreeSet<String>,
+    /// How often each block was asked for.
+    asked: BTreeMap<Cid, usize>,
 }
 
 /// The network.
@@ -48,6 +59,35 @@ impl Bus {
         for hive in hives {
             hive.peer_listens();
         }
+    }
+
+    /// Blocks of `node` cannot be stored any more, or can again.
+    pub fn set_full(&self, peer: &str, full: bool) {
+        self.state(|state| {
+            if full {
+                state.full.insert(peer.to_owned());
+            } else {
+                state.full.remove(peer);
+            }
+        });
+    }
+
+    /// What `peer` publishes never leaves it, and publishing never returns, from now on.
+    pub fn set_stuck(&self, peer: &str) {
+        self.state(|state| state.stuck.insert(peer.to_owned()));
+    }
+
+    /// The reasons `peer` was reported for.
+    pub fn blame_of(&self, peer: &str) -> Vec<String> {
+        self.state(|state| {
+            let all = state.blamed.iter().filter(|(who, _)| who == peer);
+            all.map(|(_, why)| why.clone()).collect()
+        })
+    }
+
+    /// How often a block was asked for that was not where it was asked for.
+    pub fn times_asked(&self, cid: &Cid) -> usize {
+        self.state(|state| state.asked.get(cid).copied().unwrap_or(0))
     }
 
     fn reachable(state: &State, one: &str, two: &str) -> bool {
@@ -108,20 +148,70 @@ struct Line {
 #[async_trait]
 impl Gossip for Line {
     async fn publish(&self, topic: Topic, data: Vec<u8>) -> Result<(), NetworkError> {
+        if self.bus.state(|state| state.stuck.contains(&self.peer)) {
+            std::future::pending::<()>().await;
+        }
         self.bus.send(&self.peer, topic, &data);
         Ok(())
+    }
+
+    fn misbehaved(&self, peer: &str, reason: &str) {
+        let entry = (peer.to_owned(), reason.to_owned());
+        self.bus.state(|state| state.blamed.push(entry));
+    }
+}
+
+/// Judges a state by its cases alone: a goal of one keyword is reached by the tool of the best case
+/// for it, or by the tool of its own name.
+struct Judge;
+
+const SUITE: &str = "{\"goal\":\"disk\",\"tools\":[\"system_monitor\"]}\n\
+    {\"goal\":\"sum\",\"tools\":[\"calculator\"]}";
+
+#[async_trait]
+impl Evaluate for Judge {
+    async fn evaluate(
+        &self,
+        current: Arc<Playbook>,
+        candidate: Arc<Playbook>,
+    ) -> Result<Report, EvaluateError> {
+        let suite = Suite::parse(SUITE).map_err(|error| EvaluateError(error.to_string()))?;
+        let run = |state: &Playbook| -> Vec<bool> {
+            let passes = suite.tasks.iter().map(|task| {
+                let known = |case: &Case| case.terms.contains(&task.goal);
+                let best = state
+                    .cases()
+                    .filter(|(case, _)| known(case))
+                    .max_by_key(|(case, tally)| (tally.score(), case.id.clone()));
+                best.is_none_or(|(case, _)| {
+                    case.steps
+                        .iter()
+                        .all(|step| task.tools.contains(&step.tool))
+                })
+            });
+            passes.collect()
+        };
+        let bar = threshold(&current);
+        Ok(Report::new(&suite, &run(&current), &run(&candidate), bar))
     }
 }
 
 #[async_trait]
 impl Content for Line {
     async fn put(&self, block: Vec<u8>) -> Result<Cid, NetworkError> {
+        if self.bus.state(|state| state.full.contains(&self.peer)) {
+            return Err(NetworkError("the disk is full".into()));
+        }
         Ok(self.bus.plant(&self.peer, block))
     }
 
     async fn get(&self, cid: &Cid, providers: &[String]) -> Result<Vec<u8>, NetworkError> {
         self.bus
             .state(|state| {
+                let own = state.blocks.get(&self.peer);
+                if own.is_none_or(|own| !own.contains_key(cid)) {
+                    *state.asked.entry(*cid).or_default() += 1;
+                }
                 std::iter::once(&self.peer)
                     .chain(providers)
                     .filter(|peer| Bus::reachable(state, &self.peer, peer))
@@ -142,6 +232,11 @@ pub struct Node {
 
 /// Starts node `n` with its store in `dir`.
 pub async fn start(bus: &Bus, n: u8, dir: &Path) -> Node {
+    start_with(bus, n, dir, Review::Auto).await
+}
+
+/// Starts node `n` with its store in `dir`, under `review`.
+pub async fn start_with(bus: &Bus, n: u8, dir: &Path, review: Review) -> Node {
     let identity = SigningIdentity::from_seed(&[n; 32]);
     let peer = identity.did().peer_id().unwrap();
     let store = Store::open(dir).unwrap();
@@ -160,6 +255,8 @@ pub async fn start(bus: &Bus, n: u8, dir: &Path) -> Node {
         identity: identity.clone(),
         genesis,
         election,
+        review,
+        evaluate: Some(Arc::new(Judge)),
     };
     let hive = Hive::start(config, store.clone(), line.clone(), line)
         .await

@@ -7,14 +7,14 @@ use serde_json::json;
 
 use crate::bus::{Bus, Node, one_mo, same_head, start, until};
 
-fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     u64::try_from(now.as_millis()).unwrap()
 }
 
-fn say(bus: &Bus, from: &SigningIdentity, body: Coordination) {
+pub fn say(bus: &Bus, from: &SigningIdentity, body: Coordination) {
     let signed = Verified::sign(from, body).unwrap();
     let data = to_dag_cbor(signed.as_signed()).unwrap();
     bus.send(&from.did().peer_id().unwrap(), Topic::Coordination, &data);
@@ -229,4 +229,26 @@ async fn foreign_bytes_are_rejected_and_old_ones_ignored() {
         .count();
     assert_eq!(ignored, 1, "{:?}", bus.complaints(&peer));
     assert!(a.hive.nodes().is_empty(), "none of it counts as presence");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_election_ended_still_hears_the_others() {
+    let (bus, dir) = (Bus::default(), tempfile::tempdir().unwrap());
+    let a = start(&bus, 1, &dir.path().join("a")).await;
+    // It cannot keep a vote any more, so it gives its say up.
+    a.store.close().await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while a.hive.election().await.is_ok() {
+        assert!(std::time::Instant::now() < deadline, "the election goes on");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let stranger = SigningIdentity::from_seed(&[66; 32]);
+    let hello = Coordination::NodeOnline {
+        timestamp: now_ms(),
+        heads: Vec::new(),
+    };
+    say(&bus, &stranger, hello);
+    until("it is in view", || a.hive.nodes().len() == 1).await;
+    let peer = stranger.did().peer_id().unwrap();
+    assert_eq!(bus.complaints(&peer), []);
 }

@@ -9,4 +9,7 @@
 
 mod bus;
 mod collective;
+mod curation;
 mod hostile;
+mod safety;
+mod stages;

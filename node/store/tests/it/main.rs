@@ -14,5 +14,6 @@ mod model;
 mod opening;
 mod records;
 mod samples;
+mod swarms;
 mod synced;
 mod tasks;

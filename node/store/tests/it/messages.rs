@@ -34,6 +34,7 @@ fn outgoing(id: &str, next_attempt_ms: u64) -> OutboxMessage {
         attempts: 0,
         next_attempt_ms,
         last_error: None,
+        held_by: None,
     }
 }
 

@@ -1,13 +1,15 @@
 //! A hostile peer: a real libp2p connection, and whatever bytes it likes on whatever protocol. What it
 //! sends is encoded here by hand, so that nothing a library would refuse to send is out of reach.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, SwarmBuilder, noise, tcp, yamux};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -24,7 +26,7 @@ pub struct Attacker {
     victim: PeerId,
     control: libp2p_stream::Control,
     connected: watch::Receiver<bool>,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Attacker {
@@ -34,7 +36,7 @@ impl Attacker {
         let victim = target
             .iter()
             .find_map(|part| match part {
-                libp2p::multiaddr::Protocol::P2p(peer) => Some(peer),
+                Protocol::P2p(peer) => Some(peer),
                 _ => None,
             })
             .ok_or("an address without a peer id")?;
@@ -53,12 +55,14 @@ impl Attacker {
             .build();
         let control = swarm.behaviour().new_control();
         let peer = *swarm.local_peer_id();
-        // Connections leave from the port that is listened on, and so from that address.
-        swarm.listen_on(format!("/ip4/{from}/tcp/0").parse()?)?;
+        let (way, carrier) = through(from, &target).await?;
+        swarm.dial(
+            way.with_p2p(victim)
+                .map_err(|way| format!("{way} names another"))?,
+        )?;
         let ready = async {
             while let Some(event) = swarm.next().await {
                 match event {
-                    SwarmEvent::NewListenAddr { .. } => swarm.dial(target.clone())?,
                     SwarmEvent::ConnectionEstablished { .. } => return Ok(()),
                     SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.into()),
                     _ => {}
@@ -85,7 +89,7 @@ impl Attacker {
             victim,
             control,
             connected,
-            task,
+            tasks: [task, carrier],
         })
     }
 
@@ -123,8 +127,39 @@ impl Attacker {
 
 impl Drop for Attacker {
     fn drop(&mut self) {
-        self.task.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
+}
+
+/// A way to the victim on which connections leave from the address `from`: libp2p itself leaves the
+/// choice to the system, which takes 127.0.0.1. Carries one connection.
+async fn through(from: IpAddr, target: &Multiaddr) -> Result<(Multiaddr, JoinHandle<()>), Refused> {
+    let (mut ip, mut port) = (None, None);
+    for part in target {
+        match part {
+            Protocol::Ip4(value) => ip = Some(IpAddr::V4(value)),
+            Protocol::Tcp(value) => port = Some(value),
+            _ => {}
+        }
+    }
+    let to = SocketAddr::new(ip.ok_or("no IPv4 address")?, port.ok_or("no TCP port")?);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let way = format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr()?.port()).parse()?;
+    let carrier = tokio::spawn(async move {
+        let carry = async {
+            let (mut near, _) = listener.accept().await?;
+            drop(listener);
+            let socket = TcpSocket::new_v4()?;
+            socket.bind(SocketAddr::new(from, 0))?;
+            let mut far = socket.connect(to).await?;
+            tokio::io::copy_bidirectional(&mut near, &mut far).await
+        };
+        // Either end closing is daily life, and seen at the other one.
+        let _ = carry.await;
+    });
+    Ok((way, carrier))
 }
 
 /// Sends bytes, or says that they are not taken in time.

@@ -73,7 +73,6 @@ async fn gets_banned(victim: &Node, attacker: &mut Attacker) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the test's own attacker loses its connection early, and comes from 127.0.0.1 whatever it listens on"]
 async fn unsigned_and_wrongly_signed_gossip_gets_its_sender_banned() {
     let (mut victim, honest) = pair(150, |_| ()).await;
     let addr = victim.addr().await;
@@ -147,7 +146,6 @@ async fn malformed_and_oversize_gossip_is_not_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the test's own attacker loses its connection early, and comes from 127.0.0.1 whatever it listens on"]
 async fn a_replayed_message_is_taken_once_though_gossip_has_forgotten_it() {
     let (mut victim, honest) = pair(154, |config| config.limits.duplicate_seconds = 1).await;
     let mut attacker = Attacker::connect(&victim.addr().await, from(62))
@@ -171,7 +169,6 @@ async fn a_replayed_message_is_taken_once_though_gossip_has_forgotten_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the test's own attacker loses its connection early, and comes from 127.0.0.1 whatever it listens on"]
 async fn a_flood_of_valid_gossip_is_cut_and_its_sender_banned() {
     const SPAM: u64 = 20_000;
     const BURST: u32 = 200;
@@ -213,7 +210,6 @@ async fn a_flood_of_valid_gossip_is_cut_and_its_sender_banned() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the test's own attacker loses its connection early, and comes from 127.0.0.1 whatever it listens on"]
 async fn a_flood_on_topics_nobody_listens_to_gets_its_sender_banned() {
     let (mut victim, honest) = pair(158, |config| {
         config.limits.gossip_rate = Some(Rate {
@@ -239,7 +235,6 @@ async fn a_flood_on_topics_nobody_listens_to_gets_its_sender_banned() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the test's own attacker loses its connection early, and comes from 127.0.0.1 whatever it listens on"]
 async fn many_identities_of_one_address_gain_nothing() {
     const ALLOWED: u32 = 8;
     let (mut victim, honest) = pair(160, |config| {
@@ -275,7 +270,6 @@ async fn many_identities_of_one_address_gain_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the test's own attacker loses its connection early, and comes from 127.0.0.1 whatever it listens on"]
 async fn half_open_and_oversize_requests_leave_room_for_honest_ones() {
     let (mut victim, honest) = pair(163, |_| ()).await;
     let addr = victim.addr().await;

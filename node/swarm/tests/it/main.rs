@@ -8,8 +8,10 @@
 
 mod attacker;
 mod blocks;
+mod content;
 mod discovery;
 mod durability;
+mod gate;
 mod gossip;
 mod hostile;
 mod limits;

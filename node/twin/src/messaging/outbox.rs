@@ -11,7 +11,7 @@ use crate::{
     error::TwinError,
     messaging::ReceiveError,
     mind::{Mind, now_ms, now_text},
-    ports::DeliveryError,
+    ports::{Delivered, DeliveryError},
 };
 
 /// Messages tried at the same time.
@@ -21,10 +21,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause between two tries of one message, milliseconds.
 const LONGEST_BACKOFF_MS: u64 = 30_000;
 
+/// How long until a message that a mailbox holds is tried again, milliseconds.
+const HELD_PAUSE_MS: u64 = 10 * 60 * 1000;
+
 /// What came of a try.
 pub(super) enum Tried {
     /// The other side has it in store.
     Delivered,
+    /// A mailbox holds it for the other side.
+    Held(String),
     /// It waits for another try, for this reason.
     Waits(String),
     /// It was given up, for this reason.
@@ -89,11 +94,22 @@ impl Mind {
     /// [`TwinError::Store`].
     pub(super) async fn attempt(&self, message: OutboxMessage) -> Result<Tried, TwinError> {
         let to: Did = message.to.parse()?;
-        match self
-            .transport(&to, message.to_url.as_deref(), &message.packed)
-            .await
-        {
-            Ok(()) => {
+        match self.transport(&to, &message).await {
+            Ok(Delivered::Held(by)) => {
+                // The mailbox hands it out once the recipient is back; that it did, the recipient says
+                // when it is tried again.
+                let by = by.to_string();
+                let waiting = OutboxMessage {
+                    attempts: message.attempts.saturating_add(1),
+                    next_attempt_ms: now_ms().saturating_add(HELD_PAUSE_MS),
+                    last_error: None,
+                    held_by: Some(by.clone()),
+                    ..message
+                };
+                self.store().write(Batch::new().outgoing(waiting)).await?;
+                Ok(Tried::Held(by))
+            }
+            Ok(Delivered::Stored) => {
                 let done = Batch::new().outgoing_done(&message.twin_id, &message.id);
                 self.store().write(done).await?;
                 Ok(Tried::Delivered)
@@ -102,7 +118,11 @@ impl Mind {
                 let attempts = message.attempts.saturating_add(1);
                 let waiting = OutboxMessage {
                     attempts,
-                    next_attempt_ms: now_ms().saturating_add(backoff_ms(attempts)),
+                    next_attempt_ms: now_ms().saturating_add(if message.held_by.is_some() {
+                        HELD_PAUSE_MS
+                    } else {
+                        backoff_ms(attempts)
+                    }),
                     last_error: Some(why.clone()),
                     ..message
                 };
@@ -142,17 +162,18 @@ impl Mind {
     async fn transport(
         &self,
         to: &Did,
-        url: Option<&str>,
-        packed: &str,
-    ) -> Result<(), DeliveryError> {
+        message: &OutboxMessage,
+    ) -> Result<Delivered, DeliveryError> {
+        let (url, packed) = (message.to_url.as_deref(), message.packed.as_str());
         let here = self
             .twin_with(to.as_str())
             .map_err(|error| DeliveryError::Later(error.to_string()))?;
         if here.is_none() {
-            return self.inner.courier.deliver(to, url, packed).await;
+            let held = message.held_by.is_some();
+            return self.inner.courier.deliver(to, url, packed, held).await;
         }
         match self.receive_message(packed).await {
-            Ok(_) | Err(ReceiveError::Replayed) => Ok(()),
+            Ok(_) | Err(ReceiveError::Replayed) => Ok(Delivered::Stored),
             Err(error) if error.is_passing() => Err(DeliveryError::Later(error.to_string())),
             Err(error) => Err(DeliveryError::Never(error.to_string())),
         }

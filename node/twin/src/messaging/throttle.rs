@@ -7,10 +7,20 @@ const ALL: Rate = Rate {
     burst: 300,
     per_s: 100,
 };
-/// The same from one sender; the anonymous count as one.
+/// The same from one sender the twin deals with.
 const ONE: Rate = Rate {
     burst: 60,
     per_s: 5,
+};
+/// The same from one sender the twin has never written to; the anonymous count as one of them.
+const STRANGER: Rate = Rate {
+    burst: 20,
+    per_s: 1,
+};
+/// From all strangers together.
+const STRANGERS: Rate = Rate {
+    burst: 200,
+    per_s: 10,
 };
 /// Senders kept in mind.
 const MAX_SENDERS: usize = 4_096;
@@ -57,6 +67,7 @@ impl Bucket {
 #[derive(Debug, Default)]
 pub struct Throttle {
     all: Option<Bucket>,
+    strangers: Option<Bucket>,
     senders: BTreeMap<String, Bucket>,
 }
 
@@ -68,9 +79,11 @@ impl Throttle {
             .take(ALL, now_ms)
     }
 
-    /// Whether one more message of `sender` may be taken; `None` is an anonymous one.
-    pub fn admit(&mut self, sender: Option<&str>, now_ms: u64) -> bool {
+    /// Whether one more message of `sender` may be taken; `None` is an anonymous one. The twin has
+    /// dealt with those that are `known`.
+    pub fn admit(&mut self, sender: Option<&str>, known: bool, now_ms: u64) -> bool {
         let sender = sender.unwrap_or_default();
+        let rate = if known { ONE } else { STRANGER };
         if !self.senders.contains_key(sender) && self.senders.len() >= MAX_SENDERS {
             self.senders.retain(|_, bucket| {
                 bucket.fill(ONE, now_ms);
@@ -80,10 +93,16 @@ impl Throttle {
                 return false;
             }
         }
-        self.senders
+        let bucket = self
+            .senders
             .entry(sender.to_owned())
-            .or_insert(Bucket::full(ONE, now_ms))
-            .take(ONE, now_ms)
+            .or_insert(Bucket::full(rate, now_ms));
+        bucket.take(rate, now_ms)
+            && (known
+                || self
+                    .strangers
+                    .get_or_insert(Bucket::full(STRANGERS, now_ms))
+                    .take(STRANGERS, now_ms))
     }
 }
 
@@ -96,7 +115,7 @@ mod tests {
         let mut throttle = Throttle::default();
         let admitted = |throttle: &mut Throttle, sender, now| {
             (0..200)
-                .filter(|_| throttle.admit(Some(sender), now))
+                .filter(|_| throttle.admit(Some(sender), true, now))
                 .count()
         };
         assert_eq!(admitted(&mut throttle, "a", 1_000), 60);
@@ -106,6 +125,18 @@ mod tests {
         assert_eq!(admitted(&mut throttle, "a", 9_000_000), 60);
         // A clock that goes back gives nothing.
         assert_eq!(admitted(&mut throttle, "a", 0), 0);
+        // A stranger has less, and strangers together have a limit.
+        let mut throttle = Throttle::default();
+        let strange = |throttle: &mut Throttle, sender: &str| {
+            (0..200)
+                .filter(|_| throttle.admit(Some(sender), false, 1_000))
+                .count()
+        };
+        let each: Vec<usize> = (0..15)
+            .map(|n| strange(&mut throttle, &n.to_string()))
+            .collect();
+        assert_eq!((each[0], each.iter().sum::<usize>()), (20, 200));
+        assert_eq!(admitted(&mut throttle, "friend", 1_000), 60);
     }
 
     #[test]
@@ -114,11 +145,11 @@ mod tests {
         assert_eq!((0..1_000).filter(|_| throttle.admit_any(5)).count(), 300);
         assert!(throttle.admit_any(15));
         for n in 0..MAX_SENDERS {
-            assert!(throttle.admit(Some(&n.to_string()), 5));
+            assert!(throttle.admit(Some(&n.to_string()), true, 5));
         }
-        assert!(!throttle.admit(Some("one more"), 5));
+        assert!(!throttle.admit(Some("one more"), true, 5));
         // Those that have been quiet for long make room.
-        assert!(throttle.admit(Some("one more"), 60_000));
+        assert!(throttle.admit(Some("one more"), true, 60_000));
         assert_eq!(throttle.senders.len(), 1);
     }
 }

@@ -1,10 +1,11 @@
 //! The condition in a goal ("anything above 80 %") and the figures it is checked against.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
 use serde_json::Value;
 
+use super::coverage::{is_thing, widened};
 use crate::lexical::term_set;
 
 /// Which side of the limit counts.
@@ -60,7 +61,17 @@ impl Condition {
     /// The first condition in `goal`.
     #[must_use]
     pub fn parse(goal: &str) -> Option<Self> {
-        CONDITION.captures_iter(goal).find_map(|found| {
+        Self::all(goal).next()
+    }
+
+    /// How many conditions `goal` has.
+    #[must_use]
+    pub fn count(goal: &str) -> usize {
+        Self::all(goal).count()
+    }
+
+    fn all(goal: &str) -> impl Iterator<Item = Self> {
+        CONDITION.captures_iter(goal).filter_map(move |found| {
             let end = found.get(0)?.end();
             let limit = LIMIT.captures(goal.get(end..)?)?;
             let comparison = if found.name("at_least").is_some() {
@@ -242,6 +253,9 @@ fn collect(value: &Value, path: &mut Vec<String>, found: &mut Vec<Figure>, depth
 pub fn relevant(result: &Value, condition: &Condition, goal: &str) -> Vec<Figure> {
     let mut all = figures(result);
     let bare = !condition.percent && !condition.bytes;
+    if asks_for_what_is_free(goal) {
+        all.iter_mut().for_each(free_of_used);
+    }
     all.retain(|figure| {
         let bytes = figure.label.ends_with("bytes");
         if bare {
@@ -258,12 +272,63 @@ pub fn relevant(result: &Value, condition: &Condition, goal: &str) -> Vec<Figure
     }
 }
 
-/// The figures whose label shares a word with `goal`.
+/// Words that say which figure of a thing is meant, not which thing.
+const WHICH: &str = "free available used occupied total left average maximum minimum full empty";
+
+fn which() -> &'static BTreeSet<String> {
+    static STEMS: LazyLock<BTreeSet<String>> = LazyLock::new(|| term_set(WHICH));
+    &STEMS
+}
+
+fn asks_for_what_is_free(goal: &str) -> bool {
+    let goal = term_set(goal);
+    ["free", "avail", "left"]
+        .iter()
+        .any(|word| goal.contains(*word))
+}
+
+/// A percentage of what is used as one of what is free.
+fn free_of_used(figure: &mut Figure) {
+    if figure.percent
+        && term_set(&figure.label).contains("use")
+        && (0.0..=100.0).contains(&figure.value)
+    {
+        figure.value = 100.0 - figure.value;
+        figure.label = figure.label.replace("used", "free");
+    }
+}
+
+/// The figures whose label names a thing that `goal` names, by that word or one for the same; of those,
+/// the ones that `goal` says which of (free, used, total), where it says so.
 #[must_use]
 pub fn named(figures: &[Figure], goal: &str) -> Vec<Figure> {
-    let goal = term_set(goal);
-    let named = |figure: &&Figure| !term_set(&figure.label).is_disjoint(&goal);
-    figures.iter().filter(named).cloned().collect()
+    let goal = widened(&term_set(goal));
+    let shared = |figure: &Figure| -> BTreeSet<String> {
+        term_set(&figure.label)
+            .intersection(&goal)
+            .cloned()
+            .collect()
+    };
+    let things: Vec<&Figure> = figures
+        .iter()
+        .filter(|figure| !shared(figure).is_subset(which()))
+        .collect();
+    // "How much free RAM?" is not answered by what else is free.
+    let pool: Vec<&Figure> = match things.is_empty() {
+        false => things,
+        true if goal.iter().any(|word| is_thing(word)) => Vec::new(),
+        true => figures
+            .iter()
+            .filter(|figure| !shared(figure).is_empty())
+            .collect(),
+    };
+    let said: Vec<&Figure> = pool
+        .iter()
+        .copied()
+        .filter(|figure| !shared(figure).is_disjoint(which()))
+        .collect();
+    let chosen = if said.is_empty() { pool } else { said };
+    chosen.into_iter().cloned().collect()
 }
 
 #[cfg(test)]

@@ -6,16 +6,21 @@
 
 pub mod answer;
 pub mod condition;
+pub mod coverage;
+pub mod parts;
 pub mod slots;
+pub mod words;
 
 use std::collections::BTreeSet;
 
 use pagi_api::goal::{Plan, PlannedStep};
-use pagi_playbook::{Case, CaseStep};
+use pagi_playbook::{Case, CaseStep, State};
 use serde_json::Value;
 
+use self::coverage::widened;
 use self::{
     condition::Condition,
+    parts::parts,
     slots::{Slots, choose, fill, without_literals},
 };
 use crate::lexical::{Bm25, term_set, terms};
@@ -83,8 +88,52 @@ const EXPLORE: f64 = 0.5;
 const MAX_TOOLS: usize = 3;
 /// The tool that looks into the twin's memory.
 const RECALL: &str = "recall";
+/// The tool that keeps a text.
+pub(crate) const REMEMBER: &str = "remember";
+/// Verbs that many tools share: one of them in common says little.
+const VERBS: &str = "list show find search read write get fetch look check count create make send \
+    open close add remove delete update call";
 
-/// Plans `goal`.
+/// Plans every part of `goal`, as one plan.
+#[must_use]
+pub fn plan_whole(goal: &str, knowledge: &Knowledge<'_>) -> Plan {
+    let parts = parts(goal);
+    if let [only] = parts.as_slice()
+        && only.undone.is_none()
+    {
+        return plan(goal, knowledge).plan;
+    }
+    let mut whole = Plan {
+        goal: goal.to_owned(),
+        steps: Vec::new(),
+        case: None,
+        condition: None,
+        missing: Vec::new(),
+    };
+    for part in parts {
+        if let Some(why) = part.undone {
+            whole
+                .missing
+                .push(format!("\u{201c}{}\u{201d}: {why}", part.goal));
+            continue;
+        }
+        let plan = plan(&part.goal, knowledge).plan;
+        for step in plan.steps {
+            let same = |other: &PlannedStep| {
+                other.tool == step.tool && other.parameters == step.parameters
+            };
+            if !whole.steps.iter().any(same) {
+                whole.steps.push(step);
+            }
+        }
+        whole.missing.extend(plan.missing);
+        whole.case = whole.case.or(plan.case);
+        whole.condition = whole.condition.or(plan.condition);
+    }
+    whole
+}
+
+/// Plans `goal`, which is one thing.
 #[must_use]
 pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
     let slots = Slots::parse(goal);
@@ -104,6 +153,14 @@ pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
         answers: Vec::new(),
         condition,
     };
+    if parts::asks_to_forget(goal) {
+        drafted.plan.missing.push(CANNOT_FORGET.to_owned());
+        return drafted;
+    }
+    if parts::is_not_to_be_kept(goal) {
+        drafted.plan.missing.push(NOTHING_KEPT.to_owned());
+        return drafted;
+    }
     if let Some((known, similarity)) = best_case(goal, &query, knowledge, &vocabulary, &slots) {
         drafted.plan.case = Some(known.case.id.clone());
         for step in &known.case.steps {
@@ -120,9 +177,15 @@ pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
         }
         return drafted;
     }
+    let said: BTreeSet<String> = knowledge.tools.iter().flat_map(words_of_tool).collect();
+    let query = coverage::translated(&query, &said);
     explore(goal, &query, &slots, knowledge, &vocabulary, &mut drafted);
     drafted
 }
+
+const CANNOT_FORGET: &str = "what a twin remembers cannot be taken back yet; `pagi memory list` shows \
+    what is kept, and a goal that begins with \"Don't remember\" is not kept at all";
+const NOTHING_KEPT: &str = "nothing was kept of this goal, as it asks; there is nothing else to do";
 
 impl Drafted {
     fn push(&mut self, step: CaseStep, parameters: Value, why: String, score: f64, answers: bool) {
@@ -157,11 +220,40 @@ fn similarity(query: &BTreeSet<String>, case: &Case, known: &BTreeSet<String>) -
     }
 }
 
+/// The words of a tool's name, description and parameters.
+#[must_use]
+pub fn words_of_tool(tool: &ToolInfo) -> Vec<String> {
+    [
+        terms(&tool.name),
+        terms(&tool.description),
+        terms(&parameter_words(&tool.parameters)),
+    ]
+    .concat()
+}
+
 /// The words of the tools' names and descriptions.
 #[must_use]
 pub fn tool_words(tools: &[ToolInfo]) -> BTreeSet<String> {
     let of = |tool: &ToolInfo| [terms(&tool.name), terms(&tool.description)].concat();
     tools.iter().flat_map(of).collect()
+}
+
+/// The words that every node of the swarm has anyway: of the tools and of the playbook.
+#[must_use]
+pub fn known_words(tools: &[ToolInfo], playbook: &State) -> BTreeSet<String> {
+    let mut words: BTreeSet<String> = tools.iter().flat_map(words_of_tool).collect();
+    words.extend(
+        playbook
+            .cases()
+            .flat_map(|(case, _)| case.terms.iter().cloned()),
+    );
+    words.extend(
+        playbook
+            .bullets()
+            .flat_map(|(bullet, _)| terms(&bullet.text)),
+    );
+    words.extend(coverage::spoken_of(playbook.settings()));
+    words
 }
 
 /// Every word of the cases and tools.
@@ -257,7 +349,7 @@ fn explore(
         if !tool.read_only && !chosen.is_empty() {
             continue;
         }
-        let template = match choose(&tool.parameters, slots, goal) {
+        let template = match choose(tool, slots, goal) {
             Ok(parameters) => CaseStep {
                 tool: tool.name.clone(),
                 parameters,
@@ -279,6 +371,17 @@ fn explore(
             break;
         }
     }
+    if chosen.is_empty()
+        && asks
+        && knowledge.has_memories
+        && let Some((template, parameters)) = look_back(goal, slots, knowledge)
+    {
+        // No tool fits, but what the twin was told may.
+        drafted.plan.missing.clear();
+        let why = "no tool fits: looking for it in memory".to_owned();
+        drafted.push(template, parameters, why, 0.0, true);
+        return;
+    }
     if chosen.is_empty() {
         if drafted.plan.missing.is_empty() {
             drafted.plan.missing.push(nothing_fits(knowledge));
@@ -288,19 +391,10 @@ fn explore(
     drafted.plan.missing.clear();
     let reads = chosen
         .iter()
-        .all(|(step, ..)| step.tool != RECALL && step.tool != "remember");
+        .all(|(step, ..)| step.tool != RECALL && step.tool != REMEMBER);
     if knowledge.has_memories
         && reads
-        && let Some(step) = knowledge
-            .tools
-            .iter()
-            .find(|tool| tool.name == RECALL)
-            .and_then(|tool| choose(&tool.parameters, slots, goal).ok())
-            .map(|parameters| CaseStep {
-                tool: RECALL.to_owned(),
-                parameters,
-            })
-        && let Ok(parameters) = fill(&step, slots)
+        && let Some((step, parameters)) = look_back(goal, slots, knowledge)
     {
         let why = "nothing learned for this goal yet: looking into memory first".to_owned();
         drafted.push(step, parameters, why, 0.0, false);
@@ -316,6 +410,17 @@ fn explore(
         };
         drafted.push(step, parameters, why, score, true);
     }
+}
+
+/// A look into memory for what the goal is about.
+fn look_back(goal: &str, slots: &Slots, knowledge: &Knowledge<'_>) -> Option<(CaseStep, Value)> {
+    let tool = knowledge.tools.iter().find(|tool| tool.name == RECALL)?;
+    let step = CaseStep {
+        tool: RECALL.to_owned(),
+        parameters: choose(tool, slots, goal).ok()?,
+    };
+    let parameters = fill(&step, slots).ok()?;
+    Some((step, parameters))
 }
 
 fn first_word(name: &str) -> String {
@@ -376,6 +481,14 @@ fn rank<'a>(
                 score += 2.0;
                 coverage += COVERAGE;
             }
+            // "List the files" is not for a tool that lists something else.
+            let own: BTreeSet<String> = [words_of_tool(tool), terms(&learned[at])]
+                .concat()
+                .into_iter()
+                .collect();
+            if !takes_text(tool) && only_a_verb(query, &widened(&own)) {
+                return None;
+            }
             let (helpful, harmful) = (knowledge.tool_tally)(&tool.name);
             if harmful > helpful + 2 {
                 score *= 0.5;
@@ -385,6 +498,26 @@ fn rank<'a>(
         .collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.name.cmp(&b.0.name)));
     ranked
+}
+
+/// Whether a verb is all that a goal which names a thing shares with a tool.
+fn only_a_verb(query: &BTreeSet<String>, own: &BTreeSet<String>) -> bool {
+    let verbs: BTreeSet<String> = terms(VERBS).into_iter().collect();
+    let mut shared = query.intersection(own);
+    let named = |term: &&String| !verbs.contains(*term) && !coverage::is_light(term);
+    !shared.any(|term| named(&term)) && query.iter().any(|term| named(&term))
+}
+
+/// Whether a tool takes a text of any kind.
+fn takes_text(tool: &ToolInfo) -> bool {
+    let properties = tool.parameters.get("properties").and_then(Value::as_object);
+    let required = tool.parameters.get("required").and_then(Value::as_array);
+    properties.is_some_and(|properties| {
+        properties.iter().any(|(name, property)| {
+            required.is_some_and(|required| required.iter().any(|one| one == name))
+                && property.get("enum").is_none()
+        })
+    })
 }
 
 fn takes_a_slot_of(tool: &ToolInfo, slots: &Slots) -> bool {
@@ -433,217 +566,4 @@ fn nothing_fits(knowledge: &Knowledge<'_>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use pagi_playbook::Fill;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    fn tools() -> Vec<ToolInfo> {
-        let tool = |name: &str, description: &str, parameters: Value, read_only| ToolInfo {
-            name: name.into(),
-            description: description.into(),
-            parameters,
-            read_only,
-        };
-        let text = |name: &str| json!({"type": "object", "properties": {name: {"type": "string"}}, "required": [name]});
-        vec![
-            tool(
-                "system_monitor",
-                "Health of this machine: CPU, memory, disk and load figures",
-                json!({"type": "object", "properties": {}}),
-                true,
-            ),
-            tool(
-                "calculator",
-                "Evaluates an arithmetic expression",
-                text("expression"),
-                true,
-            ),
-            tool(
-                "recall",
-                "Recalls what the twin remembers: searches its memory",
-                text("query"),
-                true,
-            ),
-            tool(
-                "remember",
-                "Keeps a text in the twin's memory",
-                text("content"),
-                false,
-            ),
-            tool(
-                "list_known_twins",
-                "Lists the twins known in the swarm",
-                json!({}),
-                true,
-            ),
-        ]
-    }
-
-    fn draft(goal: &str, cases: &[KnownCase], has_memories: bool) -> Drafted {
-        plan(
-            goal,
-            &Knowledge {
-                tools: &tools(),
-                cases,
-                tool_tally: &|_| (0, 0),
-                has_memories,
-            },
-        )
-    }
-
-    fn names(drafted: &Drafted) -> Vec<&str> {
-        drafted
-            .plan
-            .steps
-            .iter()
-            .map(|step| step.tool.as_str())
-            .collect()
-    }
-
-    const HEALTH: &str = "Check this machine's health and report anything above 80%";
-
-    #[test]
-    fn a_health_goal_finds_the_monitor_and_looks_into_memory_first() {
-        let drafted = draft(HEALTH, &[], true);
-        assert_eq!(names(&drafted), ["recall", "system_monitor"]);
-        assert_eq!(drafted.answers, [false, true]);
-        assert_eq!(drafted.plan.condition.as_deref(), Some("above 80 %"));
-        assert_eq!(names(&draft(HEALTH, &[], false)), ["system_monitor"]);
-    }
-
-    #[test]
-    fn a_learned_case_saves_the_looking_around() {
-        let case = Case::new(
-            vec!["machin".into(), "health".into()],
-            vec![CaseStep {
-                tool: "system_monitor".into(),
-                parameters: Default::default(),
-            }],
-        );
-        let known = KnownCase {
-            case: case.clone(),
-            helpful: 1,
-            harmful: 0,
-        };
-        let drafted = draft(
-            "Is the health of this machine fine, or above 90%?",
-            &[known],
-            true,
-        );
-        assert_eq!(names(&drafted), ["system_monitor"]);
-        assert_eq!(drafted.plan.case.as_deref(), Some(case.id.as_str()));
-        let bad = KnownCase {
-            case,
-            helpful: 0,
-            harmful: 2,
-        };
-        assert_eq!(draft(HEALTH, &[bad], true).plan.case, None);
-    }
-
-    #[test]
-    fn a_case_solves_a_goal_whose_words_no_tool_has() {
-        let goal = "How is the box doing?";
-        assert!(draft(goal, &[], true).plan.steps.is_empty());
-        let known = KnownCase {
-            case: Case::new(
-                term_set(goal),
-                vec![CaseStep {
-                    tool: "system_monitor".into(),
-                    parameters: Default::default(),
-                }],
-            ),
-            helpful: 1,
-            harmful: 0,
-        };
-        assert_eq!(
-            names(&draft("How is my box?", &[known], false)),
-            ["system_monitor"]
-        );
-    }
-
-    #[test]
-    fn arithmetic_and_memory_goals_fill_their_parameters() {
-        let drafted = draft("What is 12 * (3 + 4)?", &[], true);
-        assert_eq!(drafted.plan.steps.last().unwrap().tool, "calculator");
-        assert_eq!(
-            drafted.plan.steps.last().unwrap().parameters,
-            json!({"expression": "12 * (3 + 4)"})
-        );
-        let drafted = draft("Remember that the key is under the mat", &[], true);
-        assert_eq!(names(&drafted), ["remember"]);
-        assert_eq!(
-            drafted.plan.steps[0].parameters,
-            json!({"content": "the key is under the mat"})
-        );
-    }
-
-    #[test]
-    fn a_lesson_cannot_make_a_twin_act() {
-        let step = CaseStep {
-            tool: "remember".into(),
-            parameters: [("content".to_owned(), Fill::Slot("goal".into()))].into(),
-        };
-        let case = Case::new(vec!["machin".to_owned(), "health".to_owned()], vec![step]);
-        let known = [KnownCase {
-            case,
-            helpful: 9,
-            harmful: 0,
-        }];
-        assert_eq!(names(&draft(HEALTH, &known, false)), ["system_monitor"]);
-    }
-
-    #[test]
-    fn a_question_is_no_order() {
-        assert_eq!(
-            names(&draft("What do you remember about the key?", &[], true)),
-            ["recall"]
-        );
-        assert_eq!(
-            names(&draft("Could you remember that tea is out?", &[], true)),
-            ["remember"]
-        );
-    }
-
-    #[test]
-    fn a_goal_nothing_fits_says_what_would_help() {
-        let drafted = draft("Write a poem about the sea", &[], true);
-        assert!(drafted.plan.steps.is_empty());
-        assert!(
-            drafted.plan.missing[0].contains("pagi tool register"),
-            "{:?}",
-            drafted.plan
-        );
-        let drafted = draft("calculate the arithmetic expression of love", &[], false);
-        assert!(
-            drafted.plan.missing[0].contains("`expression`"),
-            "{:?}",
-            drafted.plan
-        );
-    }
-
-    #[test]
-    fn a_case_with_a_slot_the_goal_lacks_is_not_followed() {
-        let step = CaseStep {
-            tool: "calculator".into(),
-            parameters: [("expression".to_owned(), Fill::Slot("expression".into()))].into(),
-        };
-        let case = Case::new(vec!["sum".into()], vec![step]);
-        let known = [KnownCase {
-            case,
-            helpful: 3,
-            harmful: 0,
-        }];
-        assert_eq!(draft("the sum", &known, false).plan.case, None);
-        assert!(draft("the sum 2+3", &known, false).plan.case.is_some());
-    }
-
-    proptest! {
-        #[test]
-        fn planning_never_panics_and_is_deterministic(goal in ".{0,100}", memories: bool) {
-            prop_assert_eq!(draft(&goal, &[], memories), draft(&goal, &[], memories));
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::ToolInfo;
+use crate::lexical::terms;
 
 #[allow(
     clippy::expect_used,
@@ -55,12 +56,21 @@ static WORD_OPERATORS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     .map(|(from, to)| (pattern(from), to))
     .collect()
 });
+static POLITE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?i)^\s*(?:please\s+|kindly\s+|can you\s+|could you\s+|would you\s+)+")
+});
+/// Capitalised words that do not begin the sentence.
+static NAME: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"[^\s.!?]\s+(\p{Lu}[\p{L}'’-]*(?:\s+\p{Lu}[\p{L}'’-]*)*)"));
 /// Lead-ins after which the rest of the sentence is the matter itself.
 static LEAD_IN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?i)^\s*(?:please\s+|kindly\s+|can you\s+|could you\s+)*(?:(?:remember|note|memori[sz]e|store|save|write down)(?:\s+that)?|(?:recall|what do you (?:know|remember) about|remind me (?:of|about)|tell me about|search(?:\s+(?:for|memory for))?|look up|find)|broadcast|send|say|count (?:the )?\w+ (?:in|of)|summari[sz]e)[:\s]+",
     )
 });
+
+/// Parameters that take somebody's or something's name.
+const NAMING: [&str; 6] = ["name", "person", "recipient", "whom", "user", "guest"];
 
 /// Nothing in the goal fills a parameter or slot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +87,8 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Finds the slots of `goal`. Names: `quoted url email did cid path number expression text goal`.
+    /// Finds the slots of `goal`. Names: `quoted url email did cid path number expression
+    /// text rest name goal`; `rest` is what follows the first word, `name` what looks like a name.
     #[must_use]
     pub fn parse(goal: &str) -> Self {
         let mut values: BTreeMap<&'static str, Vec<Value>> = BTreeMap::new();
@@ -122,6 +133,18 @@ impl Slots {
         let text = text.trim().trim_end_matches(['.', '?', '!']).trim();
         if !text.is_empty() {
             add("text", json!(text));
+        }
+        let order = POLITE.replace(goal, "");
+        if let Some((verb, rest)) = order.trim().split_once(char::is_whitespace) {
+            let rest = rest.trim().trim_end_matches(['.', '?', '!']).trim();
+            if !rest.is_empty() && verb.chars().all(char::is_alphabetic) {
+                add("rest", json!(rest));
+            }
+        }
+        for found in NAME.captures_iter(order.trim()) {
+            if let Some(name) = found.get(1) {
+                add("name", json!(name.as_str()));
+            }
         }
         add("goal", json!(goal.trim()));
         Self { values }
@@ -186,10 +209,16 @@ fn expression(goal: &str) -> Option<String> {
 /// # Errors
 /// [`NoSource`] names the required parameter that has none.
 pub fn choose(
-    schema: &Value,
+    tool: &ToolInfo,
     slots: &Slots,
     goal: &str,
 ) -> Result<BTreeMap<String, Fill>, NoSource> {
+    let schema = &tool.parameters;
+    // "Greet Ada": what follows the tool's own verb is what it is to be done with.
+    let verb = |text: &str| terms(text).into_iter().next();
+    let order = POLITE.replace(goal, "");
+    let ordered = verb(&tool.name).is_some()
+        && verb(&tool.name) == verb(order.split_whitespace().next().unwrap_or_default());
     let mut chosen = BTreeMap::new();
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return Ok(chosen);
@@ -201,7 +230,7 @@ pub fn choose(
         .unwrap_or_default();
     for (name, property) in properties {
         let is_required = required.contains(&name.as_str());
-        if let Some(fill) = source_for(name, property, slots, goal, is_required) {
+        if let Some(fill) = source_for(name, property, slots, goal, is_required, ordered) {
             chosen.insert(name.clone(), fill);
         } else if is_required && name != "twin_id" && !name.ends_with("_twin_id") {
             return Err(NoSource { name: name.clone() });
@@ -216,6 +245,7 @@ fn source_for(
     slots: &Slots,
     goal: &str,
     required: bool,
+    ordered: bool,
 ) -> Option<Fill> {
     let lower = name.to_lowercase();
     let kind = property
@@ -267,7 +297,15 @@ fn source_for(
     }
     match kind {
         "number" | "integer" => slot("number"),
+        "string" if NAMING.iter().any(|word| lower.contains(word)) => slot("quoted")
+            .or_else(|| slot("name"))
+            .or_else(|| slot(if ordered { "rest" } else { "text" })),
         "string" => slot("quoted")
+            .or_else(|| {
+                (ordered && !LEAD_IN.is_match(goal))
+                    .then(|| slot("rest"))
+                    .flatten()
+            })
             .or_else(|| slot("text"))
             .or_else(|| slot("goal")),
         "object" if lower == "task" => slot("goal"),
@@ -394,12 +432,18 @@ mod tests {
     fn required_parameters_need_a_source_and_optional_ones_a_certain_one() {
         let schema = json!({"type": "object", "required": ["expression"],
             "properties": {"expression": {"type": "string"}, "digits": {"type": "integer"}}});
+        let tool = ToolInfo {
+            name: "calculator".into(),
+            description: String::new(),
+            parameters: schema,
+            read_only: true,
+        };
         let goal = "calculate 2 + 2";
-        let chosen = choose(&schema, &Slots::parse(goal), goal).unwrap();
+        let chosen = choose(&tool, &Slots::parse(goal), goal).unwrap();
         assert_eq!(chosen.len(), 1);
         let goal = "calculate the meaning of life";
         assert_eq!(
-            choose(&schema, &Slots::parse(goal), goal),
+            choose(&tool, &Slots::parse(goal), goal),
             Err(NoSource {
                 name: "expression".into()
             })
@@ -418,6 +462,36 @@ mod tests {
                 name: "expression".into()
             })
         );
+    }
+
+    #[test]
+    fn a_name_is_what_looks_like_one_or_follows_the_verb() {
+        let tool = ToolInfo {
+            name: "greet".into(),
+            description: "Greets a person by name".into(),
+            parameters: json!({"type": "object", "required": ["name"],
+                "properties": {"name": {"type": "string"}}}),
+            read_only: false,
+        };
+        for (goal, name) in [
+            ("Greet Ada", "Ada"),
+            ("please greet Ada Lovelace warmly", "Ada Lovelace"),
+            ("greet ada", "ada"),
+            ("Greet \"the whole crew\"", "the whole crew"),
+            ("Could you greet Zoë?", "Zoë"),
+        ] {
+            let slots = Slots::parse(goal);
+            let parameters = choose(&tool, &slots, goal).unwrap();
+            let step = CaseStep {
+                tool: "greet".into(),
+                parameters,
+            };
+            assert_eq!(
+                fill(&step, &slots).unwrap(),
+                json!({"name": name}),
+                "{goal}"
+            );
+        }
     }
 
     proptest! {

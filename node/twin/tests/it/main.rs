@@ -9,6 +9,9 @@
 
 mod goals;
 mod guests;
+mod honesty;
+mod hostile;
 mod messages;
+mod model_server;
 mod rig;
 mod twins;

@@ -18,7 +18,7 @@ use pagi_twin::{
     identity::KeyStore,
     inference::Engine,
     planner::{ToolInfo, answer::CallFailure},
-    ports::{Adopted, Collective, Courier, DeliveryError, PublishError, Tools},
+    ports::{Adopted, Collective, Courier, Delivered, DeliveryError, PublishError, Tools},
 };
 use serde_json::{Value, json};
 
@@ -28,6 +28,8 @@ pub struct Toolbox {
     pub calls: Mutex<Vec<(String, String, Value)>>,
     /// Tools that fail at present, with the kind of failure.
     pub broken: Mutex<Vec<(String, String)>>,
+    /// Whose memory `recall` looks through; none finds nothing.
+    pub mind: Mutex<Option<Mind>>,
 }
 
 #[async_trait]
@@ -60,6 +62,19 @@ impl Tools for Toolbox {
                 true,
             ),
             tool("recall", "Searches the twin's memory", text("query"), true),
+            tool(
+                "remember",
+                "Keeps a text as a note of the twin",
+                text("content"),
+                false,
+            ),
+            tool(
+                "list_known_twins",
+                "Lists the twins known in the swarm",
+                json!({"type": "object"}),
+                true,
+            ),
+            tool("greet", "Greets a person by name", text("name"), false),
         ]
     }
 
@@ -79,7 +94,23 @@ impl Tools for Toolbox {
             "system_monitor" => Ok(json!({"cpu_percent": 93.0, "memory_percent": 41.5})),
             "thermometer" => Ok(json!({"cpu_celsius": 55})),
             "calculator" => Ok(json!({"expression": parameters["expression"], "result": 42})),
-            "recall" => Ok(json!({"memories": []})),
+            "recall" => {
+                let mind = self.mind.lock().unwrap().clone();
+                let query = parameters["query"].as_str().unwrap_or_default();
+                let found = mind.map_or_else(Vec::new, |mind| {
+                    mind.search_memory(twin, query, 5).unwrap_or_default()
+                });
+                // The question itself is no finding.
+                let found: Vec<Value> = found
+                    .into_iter()
+                    .filter(|entry| !entry.content.contains(query))
+                    .map(|entry| json!({"content": entry.content}))
+                    .collect();
+                Ok(json!({ "memories": found }))
+            }
+            "remember" => Ok(json!({"text": format!("Noted: {}", parameters["content"])})),
+            "greet" => Ok(json!({"text": format!("Hello, {}!", parameters["name"])})),
+            "list_known_twins" => Ok(json!({"twins": [{"name": "ada"}]})),
             _ => Err(CallFailure {
                 kind: "unknown_tool".into(),
                 message: "unknown".into(),
@@ -152,7 +183,21 @@ pub struct Postman {
 
 #[async_trait]
 impl Courier for Postman {
-    async fn deliver(&self, _: &Did, _: Option<&str>, packed: &str) -> Result<(), DeliveryError> {
+    fn check(&self, url: &str) -> Result<(), String> {
+        if url.starts_with("http") {
+            Ok(())
+        } else {
+            Err("only http may be posted to".into())
+        }
+    }
+
+    async fn deliver(
+        &self,
+        _: &Did,
+        _: Option<&str>,
+        packed: &str,
+        _: bool,
+    ) -> Result<Delivered, DeliveryError> {
         if let Some(excuse) = self.excuse.lock().unwrap().clone() {
             return Err(excuse);
         }
@@ -164,7 +209,7 @@ impl Courier for Postman {
             Ok(_) if *self.silent.lock().unwrap() => {
                 Err(DeliveryError::Later("no receipt came".into()))
             }
-            Ok(_) | Err(pagi_twin::messaging::ReceiveError::Replayed) => Ok(()),
+            Ok(_) | Err(pagi_twin::messaging::ReceiveError::Replayed) => Ok(Delivered::Stored),
             Err(error) => Err(DeliveryError::Never(error.to_string())),
         }
     }
@@ -189,6 +234,11 @@ impl Rig {
 }
 
 pub fn rig() -> Rig {
+    rig_with(Engine::Planner)
+}
+
+/// A rig whose goals go to `engine`.
+pub fn rig_with(engine: Engine) -> Rig {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let tools = Arc::new(Toolbox::default());
@@ -206,6 +256,7 @@ pub fn rig() -> Rig {
         tools.clone(),
         hive.clone(),
         postman.clone(),
+        engine,
     );
     Rig {
         postman,
@@ -223,11 +274,12 @@ fn mind(
     tools: Arc<Toolbox>,
     hive: Arc<LoneHive>,
     postman: Arc<Postman>,
+    engine: Engine,
 ) -> Mind {
     let config = MindConfig {
-        engine: Engine::Planner,
+        engine,
         ethics: EthicsConfig::default(),
-        allowed_acts: ["write_file".to_owned()].into(),
+        allowed_acts: ["write_file".to_owned(), "call_tool".to_owned()].into(),
         files: dir.join("twins"),
     };
     let keys = KeyStore::open(&dir.join("keys")).unwrap();

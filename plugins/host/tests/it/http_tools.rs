@@ -2,7 +2,9 @@
 
 use crate::server::{Reply, Server};
 use crate::tool;
-use pagi_plugin_host::{Annotations, Caller, HostConfig, HttpLimits, ToolError, ToolHost};
+use pagi_plugin_host::{
+    AddressCheck, Annotations, Caller, HostConfig, HttpLimits, ToolError, ToolHost,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -229,4 +231,37 @@ async fn wrong_parameters_send_nothing() {
     assert_eq!(host.check("t", &parameters).unwrap_err(), error);
     assert_eq!(server.count(), 0);
     host.check("t", &json!({"place": "x"})).unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_may_not_be_reached_is_not_reached() {
+    let server = Server::start(vec![ok("{}")]).await;
+    let by_name = server.url.replace("127.0.0.1", "localhost");
+    let shut = AddressCheck::new(|address| match address.is_loopback() {
+        true => Err(format!("{address} is closed")),
+        false => Ok(()),
+    });
+    for (check, url, reached) in [
+        (Some(shut.clone()), &server.url, false),
+        (Some(shut), &by_name, false),
+        (Some(AddressCheck::new(|_| Ok(()))), &by_name, true),
+        (None, &by_name, true),
+    ] {
+        let host = ToolHost::new(HostConfig {
+            address_check: check,
+            ..HostConfig::default()
+        })
+        .unwrap();
+        host.register(tool("t", url, "/run")).await.unwrap();
+        let before = server.count();
+        let answer = host.execute("t", &Caller::default(), json!({})).await;
+        assert_eq!(server.count() - before, usize::from(reached), "{url}");
+        match answer {
+            Ok(_) => assert!(reached, "{url}"),
+            Err(ToolError::Denied { reason }) => {
+                assert!(!reached && reason.contains("is closed"), "{reason}");
+            }
+            Err(other) => panic!("{url}: {other}"),
+        }
+    }
 }

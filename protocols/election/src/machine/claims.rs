@@ -55,11 +55,14 @@ impl Machine {
         }
     }
 
-    /// As MO: sends a heartbeat soon, because someone may not know.
+    /// As MO: sends a heartbeat soon, because someone may not know. Many newcomers come at once, and
+    /// a heartbeat goes to everybody: the more members there are, the fewer extra ones are sent.
     pub(super) fn nudge(&mut self, now: u64) {
         let me = &self.me;
+        let members = u64::try_from(self.view.len()).unwrap_or(u64::MAX);
         if let Some(reign) = self.reign.as_mut().filter(|reign| reign.leader.did == *me) {
-            let soon = now.max(reign.last_heartbeat.saturating_add(self.config.resend_ms));
+            let pause = self.config.resend_ms.saturating_mul(1 + members / 8);
+            let soon = now.max(reign.last_heartbeat.saturating_add(pause));
             reign.next_heartbeat = reign.next_heartbeat.min(soon);
         }
     }

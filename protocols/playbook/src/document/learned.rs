@@ -35,6 +35,7 @@ pub fn delta_between(old: &Value, new: &Value) -> Result<Delta, DocumentError> {
             .collect(),
         counts: Vec::new(),
         set: diff(old, new),
+        revert: Vec::new(),
     })
 }
 

@@ -16,6 +16,7 @@ fn full_delta() -> Delta {
             set(&["ace", "x"], Some(json!({"a": [1, 2.5]}))),
             set(&["ace", "y"], None),
         ],
+        revert: vec![name("mistake")],
     }
 }
 

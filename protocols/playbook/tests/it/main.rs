@@ -10,5 +10,6 @@ mod artifacts;
 mod blocks;
 mod history;
 mod hostile;
+mod many;
 mod merge;
 mod support;

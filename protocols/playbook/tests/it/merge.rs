@@ -24,7 +24,7 @@ fn draw() -> impl Strategy<Value = Draw> {
         1u8..4,
         0u64..4,
         prop::collection::vec(any::<Index>(), 1..4),
-        prop::collection::vec((0u8..8, 0u8..6, 0u8..6), 0..4),
+        prop::collection::vec((0u8..8, 0u8..7, 0u8..6), 0..4),
     )
         .prop_map(|(author, term, parents, merged)| Draw {
             author,
@@ -58,8 +58,12 @@ fn delta(what: u8, value: u8) -> Delta {
                 ..Delta::default()
             }
         }
-        _ => Delta {
+        5 => Delta {
             set: vec![set(&["ace", "shared", "inner", "deep"], Some(json!(value)))],
+            ..Delta::default()
+        },
+        _ => Delta {
+            revert: vec![name(&format!("artifact {value}"))],
             ..Delta::default()
         },
     }

@@ -1,8 +1,9 @@
 //! The checks that ask the running node.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use pagi_api::{
+    membership::Membership,
     swarm::{MoView, NodeInfo, PlaybookCheck},
     tools::Plugin,
 };
@@ -16,8 +17,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// The longest wait for a model's server to take a connection.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// The checks of the node behind `client`, whose data directory is `dir`.
-pub(super) async fn checks(client: &Client, dir: &Path) -> Vec<Check> {
+/// The checks of the node behind `client`.
+pub(super) async fn checks(client: &Client) -> Vec<Check> {
     let node: NodeInfo = match get(client, "/status").await {
         Ok(node) => node,
         Err(error) => return vec![Check::fail("node", error.cause, error.next)],
@@ -28,8 +29,12 @@ pub(super) async fn checks(client: &Client, dir: &Path) -> Vec<Check> {
         version(&node.version, env!("CARGO_PKG_VERSION")),
         twins(node.twins),
         listening(&node.listen),
-        peers(node.peers, bootstrap_configured(dir)),
+        peers(node.peers, !node.bootstrap.is_empty()),
     ];
+    checks.push(match get(client, "/swarm/members").await {
+        Ok(membership) => swarm(&membership),
+        Err(error) => Check::fail("swarm", error.cause, error.next),
+    });
     checks.push(match get(client, "/mo").await {
         Ok(view) => mo(&view),
         Err(error) => Check::fail("MO", error.cause, error.next),
@@ -97,30 +102,37 @@ fn peers(count: usize, bootstrap: bool) -> Check {
     match (count, bootstrap) {
         (0, true) => Check::fail(
             "peers",
-            "none, though bootstrap addresses are configured",
+            "none, though there are bootstrap addresses",
             "check that those nodes run and that the addresses, with /p2p/PEERID, are right",
         ),
         (0, false) => Check::ok(
             "peers",
-            "none; no bootstrap address is configured, so the node is alone",
+            "none; there is no bootstrap address, so the node waits to be found",
         ),
         (count, _) => Check::ok("peers", format!("{count} connected")),
     }
 }
 
-/// Whether the configuration in `dir` names bootstrap addresses.
-fn bootstrap_configured(dir: &Path) -> bool {
-    let text = std::fs::read_to_string(dir.join("config.toml")).unwrap_or_default();
-    text.parse::<toml::Table>()
-        .is_ok_and(|config| names_bootstrap(&config))
-}
-
-fn names_bootstrap(table: &toml::Table) -> bool {
-    table.iter().any(|(key, value)| match value {
-        toml::Value::Array(items) => key == "bootstrap" && !items.is_empty(),
-        toml::Value::Table(inner) => names_bootstrap(inner),
-        _ => false,
-    })
+/// Whether the node is in the swarm it belongs to.
+fn swarm(membership: &Membership) -> Check {
+    const NAME: &str = "swarm";
+    let name = &membership.name;
+    match (membership.standing.as_str(), membership.refused_by.first()) {
+        ("waiting", None) => Check::warn(
+            NAME,
+            format!("no member of {name} has let this node in yet"),
+            "wait until one is reached; `pagi peers` shows whom it is connected with",
+        ),
+        (_, Some(refused)) => Check::fail(
+            NAME,
+            format!(
+                "{} does not let this node in: {}",
+                refused.did, refused.reason
+            ),
+            "ask a founder for an invitation and `pagi swarm join` with it",
+        ),
+        (standing, None) => Check::ok(NAME, format!("{name}, {standing}")),
+    }
 }
 
 fn mo(view: &MoView) -> Check {
@@ -214,22 +226,6 @@ mod tests {
         assert_eq!(peers(0, true).status, Verdict::Fail);
         assert_eq!(peers(0, false).status, Verdict::Ok);
         assert_eq!(peers(2, true).status, Verdict::Ok);
-    }
-
-    #[test]
-    fn bootstrap_addresses_are_found_in_any_section() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("config.toml");
-        assert!(!bootstrap_configured(dir.path()));
-        for (text, expected) in [
-            ("bootstrap = [\"/ip4/127.0.0.1\"]", true),
-            ("[network]\nbootstrap = [\"/ip4/127.0.0.1\"]", true),
-            ("[network]\nbootstrap = []", false),
-            ("not toml", false),
-        ] {
-            std::fs::write(&file, text).unwrap();
-            assert_eq!(bootstrap_configured(dir.path()), expected, "{text}");
-        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Command, Counts, SYNC, key_of};
+use super::{Command, Counts, Gate, SYNC, key_of};
 
 /// The youngest messages are left to gossip.
 const LEFT_TO_GOSSIP: Duration = Duration::from_secs(3);
@@ -45,6 +45,8 @@ const ASKED: (f64, f64) = (60.0, 20.0);
 
 /// A node of the swarm.
 struct Peer {
+    /// Whether it is let in. Strangers are only remembered, for the case that they will be.
+    member: bool,
     /// When it went; `None` while it is here.
     gone: Option<Instant>,
     /// When to compare with it, beside the random choice.
@@ -165,32 +167,32 @@ impl Task {
         })
     }
 
-    pub(super) async fn run(mut self, hive: Hive) {
+    pub(super) async fn run(mut self, hive: Hive, gate: Gate) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut looked = SystemTime::now();
         loop {
             tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(command) => self.command(command),
+                    Some(command) => self.command(command, &gate),
                     None => return,
                 },
                 Some(done) = self.work.join_next() => match done {
-                    Ok(done) => self.done(done, &hive),
+                    Ok(done) => self.done(done, &hive, &gate),
                     Err(error) => tracing::error!(%error, "work of the log failed"),
                 },
                 _ = tick.tick() => {
                     let now = SystemTime::now();
                     let asleep = now.duration_since(looked).unwrap_or_default() > 5 * TICK;
                     looked = now;
-                    self.look(asleep);
+                    self.look(asleep, &gate);
                 }
             }
             self.counts.sync_waiting.set(self.waiting.len());
         }
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: Command, gate: &Gate) {
         match command {
             Command::Log { key, data, done } => {
                 self.waiting.push_back(Waiting { key, data, done });
@@ -222,8 +224,12 @@ impl Task {
                     None => {}
                 }
             }
+            // Requests of strangers end at the gate.
             Command::Asked(request) => self.asked(request),
-            Command::Peer { peer_id, here } => self.peer(peer_id, here),
+            Command::Peer { peer_id, here } => {
+                self.peer(peer_id, here);
+                self.meet(gate);
+            }
         }
     }
 
@@ -254,7 +260,10 @@ impl Task {
         let Some(oldest) = self.index.oldest(&self.own) else {
             return true;
         };
-        let lacking = self.peers.values().any(|peer| peer.has < oldest);
+        let lacking = self
+            .peers
+            .values()
+            .any(|peer| peer.member && peer.has < oldest);
         let held = u64::try_from(HELD.as_millis()).unwrap_or(u64::MAX);
         !lacking || oldest < now_ms().saturating_sub(held)
     }
@@ -310,8 +319,9 @@ impl Task {
     }
 
     /// Looks at the clock.
-    fn look(&mut self, asleep: bool) {
+    fn look(&mut self, asleep: bool, gate: &Gate) {
         let now = Instant::now();
+        self.meet(gate);
         let expired = self.index.expire(now_ms());
         if !expired.is_empty() {
             let mut batch = Batch::new();
@@ -352,6 +362,7 @@ impl Task {
                 }
                 let due = now + between(AFTER_COMING.0, AFTER_COMING.1);
                 let peer = self.peers.entry(peer_id).or_insert_with(|| Peer {
+                    member: false,
                     gone: None,
                     due: None,
                     done: 0,
@@ -369,9 +380,21 @@ impl Task {
                 }
             }
         }
-        let here = self.peers.iter().filter(|(_, peer)| peer.gone.is_none());
-        let here = here.filter_map(|(id, _)| Did::from_peer_id(id).ok());
-        self.index.vouch(here.chain([self.own.clone()]));
+    }
+
+    /// Looks which of the nodes are let in by now.
+    fn meet(&mut self, gate: &Gate) {
+        let mut here = vec![self.own.clone()];
+        for (peer_id, peer) in &mut self.peers {
+            let Ok(did) = Did::from_peer_id(peer_id) else {
+                continue;
+            };
+            peer.member = gate.has(&did);
+            if peer.member && peer.gone.is_none() {
+                here.push(did);
+            }
+        }
+        self.index.vouch(here);
     }
 
     /// Answers a request, unless its sender asks too often.
@@ -416,20 +439,20 @@ impl Task {
             return;
         }
         let now = Instant::now();
-        let here = |peer: &&Peer| peer.gone.is_none();
+        let here = |peer: &Peer| peer.member && peer.gone.is_none();
         let due = self
             .peers
             .iter_mut()
-            .find(|(_, peer)| peer.gone.is_none() && peer.due.is_some_and(|due| due <= now));
+            .find(|(_, peer)| here(peer) && peer.due.is_some_and(|due| due <= now));
         let chosen = match due {
             Some((peer_id, peer)) => {
                 peer.due = None;
                 Some(peer_id.clone())
             }
             None if now >= self.next || (self.news >= MUCH && now + QUIET >= self.next + BUSY) => {
-                let count = self.peers.values().filter(here).count();
+                let count = self.peers.values().filter(|peer| here(peer)).count();
                 let which = Uuid::new_v4().as_u128() as usize % count.max(1);
-                let mut present = self.peers.iter().filter(|(_, peer)| peer.gone.is_none());
+                let mut present = self.peers.iter().filter(|(_, peer)| here(peer));
                 present.nth(which).map(|(peer_id, _)| peer_id.clone())
             }
             None => return,
@@ -494,7 +517,7 @@ impl Task {
         self.next = self.next.min(Instant::now() + BUSY);
     }
 
-    fn done(&mut self, done: Done, hive: &Hive) {
+    fn done(&mut self, done: Done, hive: &Hive, gate: &Gate) {
         match done {
             Done::Stored => {}
             Done::NotStored(key) => self.index.remove(&key.0, &key.1),
@@ -504,7 +527,7 @@ impl Task {
                 }
                 self.ask();
             }
-            Done::Answer(Ok(bytes)) => self.answered(&bytes, hive),
+            Done::Answer(Ok(bytes)) => self.answered(&bytes, hive, gate),
             Done::Answer(Err(error)) => {
                 if let Some((peer_id, _)) = self.session.take() {
                     tracing::debug!(peer_id, %error, "no answer of another log");
@@ -515,7 +538,7 @@ impl Task {
     }
 
     /// Takes an answer of the other node.
-    fn answered(&mut self, bytes: &[u8], hive: &Hive) {
+    fn answered(&mut self, bytes: &[u8], hive: &Hive, gate: &Gate) {
         let Some((peer_id, session)) = &mut self.session else {
             return;
         };
@@ -544,7 +567,7 @@ impl Task {
             Ok(messages) => {
                 // What is missing here may be missing for a reason that lasts: look again soon.
                 self.soon();
-                self.judge(messages, hive.clone());
+                self.judge(messages, hive.clone(), gate);
             }
             Err(reason) => {
                 tracing::warn!(peer_id, reason, "another log's answer breaks the rules");
@@ -556,9 +579,14 @@ impl Task {
     }
 
     /// Lets the hive judge what came, beside the task.
-    fn judge(&mut self, messages: Vec<(Key, Vec<u8>)>, hive: Hive) {
+    fn judge(&mut self, messages: Vec<(Key, Vec<u8>)>, hive: Hive, gate: &Gate) {
         let mut new = Vec::new();
         for (key, data) in messages {
+            if !gate.has(&key.0) {
+                // It may be in without this node having heard of it: then it is asked for again.
+                self.counts.sync_refused.one();
+                continue;
+            }
             if self.index.wants(&key.0, &key.1, now_ms()) && self.claimed.insert(key.clone()) {
                 new.push((key, data));
             }
