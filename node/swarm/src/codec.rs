@@ -71,6 +71,18 @@ impl Drop for Taken<'_> {
     }
 }
 
+/// What came where a request was due. What breaks the rules is handed on like a request: libp2p tells
+/// nobody of one that could not be read, and so nobody would learn who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A request.
+    Whole(Vec<u8>),
+    /// Longer than allowed.
+    TooLong,
+    /// Not all of it came in time.
+    Late,
+}
+
 /// Bytes in both directions, each way at most `max` long.
 #[derive(Clone, Debug)]
 pub(crate) struct BytesCodec {
@@ -119,14 +131,22 @@ impl BytesCodec {
 #[async_trait]
 impl request_response::Codec for BytesCodec {
     type Protocol = StreamProtocol;
-    type Request = Vec<u8>;
+    type Request = Asked;
     type Response = Vec<u8>;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Vec<u8>>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Asked>
     where
         T: AsyncRead + Unpin + Send,
     {
-        self.intake.in_time(self.read(io)).await
+        match self.intake.in_time(self.read(io)).await {
+            Ok(data) => Ok(Asked::Whole(data)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::InvalidData => Ok(Asked::TooLong),
+                io::ErrorKind::TimedOut => Ok(Asked::Late),
+                // Breaking off is daily life.
+                _ => Err(error),
+            },
+        }
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Vec<u8>>
@@ -140,12 +160,15 @@ impl request_response::Codec for BytesCodec {
         &mut self,
         _: &StreamProtocol,
         io: &mut T,
-        data: Vec<u8>,
+        request: Asked,
     ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
-        self.write(io, &data).await
+        match request {
+            Asked::Whole(data) => self.write(io, &data).await,
+            Asked::TooLong | Asked::Late => Err(io::ErrorKind::InvalidInput.into()),
+        }
     }
 
     async fn write_response<T>(
@@ -215,6 +238,20 @@ mod tests {
         small.intake = Intake::new(30_000, None);
         assert!(block_on(small.read(&mut Cursor::new(&wire))).is_ok());
         assert_eq!(small.intake.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn what_breaks_the_rules_is_told_and_breaking_off_is_not() {
+        use request_response::Codec;
+        let protocol = StreamProtocol::new("/x");
+        let mut codec = unlimited(2);
+        let mut read = async |wire: &[u8]| {
+            let mut wire = Cursor::new(wire.to_vec());
+            codec.read_request(&protocol, &mut wire).await.ok()
+        };
+        assert_eq!(read(&[0, 0, 0, 1, 9]).await, Some(Asked::Whole(vec![9])));
+        assert_eq!(read(&[0, 0, 0, 3, 9]).await, Some(Asked::TooLong));
+        assert_eq!(read(&[0, 0, 0, 2, 9]).await, None);
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::Banned;
 use crate::behaviour::{Action, Answer, Dialling, NodeBehaviour};
+use crate::codec::Asked;
 use crate::config::{PeerAddr, split_peer};
 use crate::dialer::Dial;
 use crate::error::SwarmError;
@@ -123,7 +124,7 @@ impl NodeBehaviour {
             }
             Command::Request { peer, data, answer } => {
                 self.counters.requests_out.add(1);
-                let id = self.net.requests.send_request(&peer, data);
+                let id = self.net.requests.send_request(&peer, Asked::Whole(data));
                 self.requested.insert(id, answer);
             }
             Command::Dial { addr, answer } => self.dial(addr, answer),
@@ -283,7 +284,10 @@ impl NodeBehaviour {
             .collect();
         for peer in receivers {
             if self.pacer.mark(peer, now) {
-                let question = self.net.pace.send_request(&peer, id.0.clone());
+                let question = self
+                    .net
+                    .pace
+                    .send_request(&peer, Asked::Whole(id.0.clone()));
                 self.asked.insert(question, peer);
             }
         }

@@ -10,6 +10,7 @@ use libp2p::swarm::{
 use libp2p::{PeerId, gossipsub, identify, ping, request_response};
 
 use crate::behaviour::{Action, Dialling, NetEvent, NodeBehaviour};
+use crate::codec::Asked;
 use crate::config::split_peer;
 use crate::error::SwarmError;
 use crate::gate::STRANGER;
@@ -20,7 +21,12 @@ use crate::peers::{Link, usable};
 use crate::reach::ip;
 use crate::scoring;
 
-type Exchange = request_response::Event<Vec<u8>, Vec<u8>>;
+/// What a request longer than allowed says about the peer that made it, in messages too many.
+const TOO_LONG: u32 = 50;
+/// What one says that does not arrive, or whose reply is not read; that also happens to the honest.
+const SLOW: u32 = 10;
+
+type Exchange = request_response::Event<Asked, Vec<u8>>;
 
 impl NodeBehaviour {
     pub(crate) fn on_event(&mut self, event: NetEvent) {
@@ -431,10 +437,13 @@ impl NodeBehaviour {
 
     fn on_pace(&mut self, event: Exchange) {
         match event {
-            request_response::Event::Message { message, .. } => match message {
+            request_response::Event::Message { peer, message, .. } => match message {
                 request_response::Message::Request {
                     request, channel, ..
                 } => {
+                    let Some(request) = self.whole(peer, request) else {
+                        return;
+                    };
                     let Ok(id) = Id::try_from(request) else {
                         return;
                     };
@@ -471,6 +480,9 @@ impl NodeBehaviour {
                     request_id,
                 } => {
                     self.counters.requests_in.add(1);
+                    let Some(request) = self.whole(peer, request) else {
+                        return;
+                    };
                     let bytes = request.len();
                     let full = self.request_bytes + bytes > self.limits.max_pending_request_bytes;
                     let spared = self.spared(&peer);
@@ -519,30 +531,32 @@ impl NodeBehaviour {
                 ..
             } => {
                 self.replied(&request_id);
-                let weight = fault_of(&error);
-                if weight > 0 {
-                    tracing::debug!(%peer, %error, "a bad request");
-                    self.counters.requests_bad.add(1);
-                    if !self.spared(&peer) {
-                        self.limiter.fault(peer, weight, Instant::now());
-                    }
+                // Only replies fail here: see [`Asked`] for requests.
+                if let request_response::InboundFailure::Io(error) = &error
+                    && error.kind() == std::io::ErrorKind::TimedOut
+                {
+                    self.bad_request(peer, SLOW, "a reply is not read");
                 }
             }
         }
     }
-}
 
-/// What a failed request says about the peer that made it, in messages too many. Breaking off is
-/// daily life.
-fn fault_of(error: &request_response::InboundFailure) -> u32 {
-    use std::io::ErrorKind;
-    match error {
-        request_response::InboundFailure::Io(error) => match error.kind() {
-            ErrorKind::InvalidData => 50,
-            ErrorKind::TimedOut => 10,
-            _ => 0,
-        },
-        _ => 0,
+    /// The request, unless it is none.
+    fn whole(&mut self, peer: PeerId, asked: Asked) -> Option<Vec<u8>> {
+        match asked {
+            Asked::Whole(request) => return Some(request),
+            Asked::TooLong => self.bad_request(peer, TOO_LONG, "a request is too long"),
+            Asked::Late => self.bad_request(peer, SLOW, "a request does not arrive"),
+        }
+        None
+    }
+
+    fn bad_request(&mut self, peer: PeerId, weight: u32, what: &str) {
+        tracing::debug!(%peer, what, "a bad request");
+        self.counters.requests_bad.add(1);
+        if !self.spared(&peer) {
+            self.limiter.fault(peer, weight, Instant::now());
+        }
     }
 }
 

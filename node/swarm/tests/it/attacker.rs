@@ -11,11 +11,13 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, SwarmBuilder, noise, tcp, yamux};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Why an attack could not be carried out: the victim does not take it any more.
 pub type Refused = Box<dyn std::error::Error + Send + Sync>;
 
+/// Gossip in the default swarm.
+const GOSSIP: &str = "/pagi/pagi/meshsub/1.1.0";
 /// How long the victim may take to accept a connection or a stream.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -26,7 +28,7 @@ pub struct Attacker {
     victim: PeerId,
     control: libp2p_stream::Control,
     connected: watch::Receiver<bool>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Attacker {
@@ -53,7 +55,18 @@ impl Attacker {
                 config.with_idle_connection_timeout(Duration::from_secs(24 * 3600))
             })
             .build();
-        let control = swarm.behaviour().new_control();
+        let mut control = swarm.behaviour().new_control();
+        // A peer that takes no gossip is none to gossipsub, which then closes its ears to it as well.
+        let mut heard = control.accept(StreamProtocol::new(GOSSIP))?;
+        let listener = tokio::spawn(async move {
+            let mut streams = JoinSet::new();
+            while let Some((_, mut stream)) = heard.next().await {
+                streams.spawn(async move {
+                    let mut sink = futures::io::sink();
+                    let _ = futures::io::copy(&mut stream, &mut sink).await;
+                });
+            }
+        });
         let peer = *swarm.local_peer_id();
         let (way, carrier) = through(from, &target).await?;
         swarm.dial(
@@ -89,7 +102,7 @@ impl Attacker {
             victim,
             control,
             connected,
-            tasks: [task, carrier],
+            tasks: [task, carrier, listener],
         })
     }
 
@@ -116,7 +129,7 @@ impl Attacker {
 
     /// A stream for gossip in the default swarm.
     pub async fn gossip(&mut self) -> Result<Stream, Refused> {
-        self.open("/pagi/pagi/meshsub/1.1.0").await
+        self.open(GOSSIP).await
     }
 
     /// A message that is as it should be.
