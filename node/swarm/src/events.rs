@@ -479,10 +479,10 @@ impl NodeBehaviour {
                     channel,
                     request_id,
                 } => {
-                    self.counters.requests_in.add(1);
                     let Some(request) = self.whole(peer, request) else {
                         return;
                     };
+                    self.counters.requests_in.add(1);
                     let bytes = request.len();
                     let full = self.request_bytes + bytes > self.limits.max_pending_request_bytes;
                     let spared = self.spared(&peer);

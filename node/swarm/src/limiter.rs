@@ -9,7 +9,9 @@
 //! offence only at [`FORWARDED`] times the rate, and every node passes on so little that an honest
 //! one stays below that: each author, each forwarder's unknown authors and the topic as a whole have
 //! buckets of their own, whose excess is dropped and held against nobody. When the topic as a whole
-//! is full, each peer still has an equal share of it.
+//! is full, each peer still has an equal share of a peer's rate. A topic takes [`TOPIC`] times the rate of
+//! a peer, so that no peer can fill it alone; with the shares a node passes on [`TOPIC`] + 1 times the
+//! rate at most, which is below [`FORWARDED`].
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -36,6 +38,8 @@ const MAX_PEERS: usize = 4096;
 const MAX_TOPICS: usize = 64;
 /// What a peer may forward, as a multiple of the rate, before the excess is an offence.
 const FORWARDED: u32 = 4;
+/// What all peers together may send on a topic, as a multiple of the rate.
+const TOPIC: u32 = 2;
 /// An author that is heard through others gets one part in so many of a peer's rate.
 const AUTHOR_PART: u32 = 4;
 /// Authors never heard before that one peer may bring.
@@ -247,6 +251,7 @@ impl<P: Copy + Eq + Hash> Limiter<P> {
 
     /// Counts a message of a topic, whoever sent it.
     fn topic(&mut self, topic: &str, rate: Rate, now: Instant) -> bool {
+        let rate = times(rate, TOPIC);
         let topic = match self.topics.len() < MAX_TOPICS || self.topics.contains_key(topic) {
             true => topic,
             false => OTHER_TOPICS,
@@ -420,9 +425,22 @@ mod tests {
         let flood = (0..400).filter(|n| limiter.message(1, 100 + n % 12, "a", 2, now));
         assert_eq!(flood.count(), 0);
         assert_eq!(limiter.offences(&1), 380);
-        // Another one still has its share, though the topic as a whole is full.
-        let other = (0..60).filter(|_| limiter.message(2, 2, "a", 2, now));
-        assert_eq!(other.count(), 10, "half of the topic");
+    }
+
+    #[test]
+    fn one_peer_does_not_fill_a_topic_and_several_leave_each_its_share() {
+        let now = Instant::now();
+        let mut limiter = Limiter::new(Some(RATE), None);
+        let mut taken = |peer: u32, peers: usize| {
+            let all = (0..60).filter(|_| limiter.message(peer, peer, "a", peers, now));
+            all.count()
+        };
+        assert_eq!(taken(1, 4), 20);
+        assert_eq!(taken(2, 4), 20, "as if there were no other");
+        assert_eq!(taken(3, 4), 5, "the topic is full");
+        assert_eq!(taken(4, 4), 5);
+        // What a node passes on at most is no offence to the next one.
+        const { assert!(TOPIC + 1 < FORWARDED) };
     }
 
     #[test]

@@ -311,7 +311,8 @@ async fn half_open_and_oversize_requests_leave_room_for_honest_ones() {
         let _ = read_all(&mut stream).await;
     }
     gets_banned(&victim, &mut rude).await;
-    assert!(victim.swarm.stats().requests_bad >= 10);
+    // Fewer would not be enough for a ban.
+    assert!(victim.swarm.stats().requests_bad >= 7);
     let answer = honest.swarm.request(&id, b"again".to_vec(), DEADLINE);
     assert_eq!(answer.await.unwrap(), b"again");
     drop(open);
