@@ -41,6 +41,7 @@ use crate::error::SwarmError;
 use crate::gate::Gate;
 use crate::inbound::{Feedback, GossipMessage, Inbound, InboundRequest, Outbox, PeerEvent};
 use crate::limiter::{Bucket, Limiter};
+use crate::members::MembersOnly;
 use crate::names::Resolver;
 use crate::nat::{Nat, autonat_config, relay_config};
 use crate::pace::{ANSWER_TIME, Arrivals, Pacer, SEND_QUEUE};
@@ -85,7 +86,7 @@ pub(crate) struct Net {
     /// Questions whether a published message has arrived.
     pub(crate) pace: request_response::Behaviour<BytesCodec>,
     /// The swarm's DHT: finds peers and providers of content.
-    pub(crate) kad: kad::Behaviour<MemoryStore>,
+    pub(crate) kad: MembersOnly<kad::Behaviour<MemoryStore>>,
     /// Who a connected peer is, which swarm it belongs to and where it listens.
     pub(crate) identify: identify::Behaviour,
     /// Finds dead connections.
@@ -368,7 +369,7 @@ impl Net {
                 MAX_REQUEST_TIME,
             ),
             pace: exchange(&names.pace, MESSAGE_ID_BYTES, MAX_QUESTIONS, ANSWER_TIME),
-            kad: dht(local, names, gated),
+            kad: MembersOnly::new(dht(local, names, gated), gated),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             relay: relay

@@ -178,6 +178,7 @@ impl NodeBehaviour {
             Command::Admit { peer } => self.admit(peer),
             Command::Ban { peer, time } => {
                 self.gate.expel(&peer);
+                self.net.kad.expel(&peer);
                 self.admission.ban(peer, time, Instant::now());
                 self.actions.push_back(Action::Disconnect(peer));
             }
@@ -196,6 +197,7 @@ impl NodeBehaviour {
         if !self.gate.admit(id) {
             return;
         }
+        self.net.kad.admit(id);
         self.net.gossip.set_application_score(&id, 0.0);
         if let Some(peer) = self.peers.get(&id)
             && self.names.serves_dht(&peer.protocols)

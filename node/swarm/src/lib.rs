@@ -31,7 +31,7 @@
 //! | `watched.rs` | what a peer sends, counted before gossipsub works on it |
 //! | `names.rs`, `whereabouts.rs` | host names in addresses; where a DID is to be found |
 //! | `seen.rs`, `quota.rs` | which messages were there before; how much of the DHT one peer may fill (both pure) |
-//! | `gate.rs` | who is let in, where that is not everybody (pure) |
+//! | `gate.rs`, `members.rs` | who is let in, where that is not everybody (pure); a protocol deaf to the others |
 //! | `memory.rs` | how much memory the process uses |
 //! | `peers.rs`, `scoring.rs`, `protocol.rs`, `codec.rs`, `sole.rs` | connected peers, score weights, protocol names, framing, a shareable behaviour |
 
@@ -50,6 +50,7 @@ mod gate;
 mod handle;
 mod inbound;
 mod limiter;
+mod members;
 mod memory;
 mod names;
 mod nat;

@@ -233,8 +233,8 @@ mod tests {
         let four = format!("/ip4/192.0.2.1/tcp/4011{PEER}");
         let six = format!("/ip6/2001:db8::1/tcp/4011{PEER}");
         let of = |kind: &str| format!("/{kind}/node.example/tcp/4011{PEER}");
-        assert_eq!(resolved(&of("dns4")).await, [four.clone()]);
-        assert_eq!(resolved(&of("dns6")).await, [six.clone()]);
+        assert_eq!(resolved(&of("dns4")).await, std::slice::from_ref(&four));
+        assert_eq!(resolved(&of("dns6")).await, std::slice::from_ref(&six));
         assert_eq!(resolved(&of("dns")).await, [four.clone(), six]);
         assert_eq!(resolved(&four).await, [four], "no name, no question");
         assert!(resolved("/dns4/nowhere.example/tcp/1").await.is_empty());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pagi_messages::SigningIdentity;
 use pagi_swarm::{Published, SwarmError, SwarmOptions};
 
 use crate::support::{Node, acquainted, dag_cbor, node_opt, until};
@@ -59,6 +60,16 @@ async fn a_stranger_hears_nothing_says_nothing_and_gets_no_block() {
     request.reply.send(b"no".to_vec());
     assert_eq!(ask.await.unwrap().unwrap(), b"no");
 
+    // Nor does the DHT know anything for it, while it does for the member.
+    let identity = SigningIdentity::from_seed(&[77; 32]);
+    founder.swarm.announce(&identity).await.unwrap();
+    let search = Duration::from_secs(10);
+    let found = member.swarm.resolve(identity.did(), search).await.unwrap();
+    assert_eq!(found.unwrap().peer_id, founder.id());
+    let brief = Duration::from_secs(2);
+    let found = stranger.swarm.resolve(identity.did(), brief).await.unwrap();
+    assert_eq!(found, None);
+
     // Its gossip goes nowhere: what the founder hears next is the member's.
     let _ = stranger
         .swarm
@@ -88,6 +99,8 @@ async fn a_stranger_hears_nothing_says_nothing_and_gets_no_block() {
     heard.verdict.accept();
     assert!(stranger.inbound.gossip.try_recv().is_err());
 
+    // It has done nothing wrong.
+    assert_eq!(founder.swarm.stats().bans, 0);
     // Once let in, it is one of them; put out, it is gone.
     founder.swarm.admit(&stranger.id()).await.unwrap();
     until("the newcomer to hear the founder", || async {
@@ -101,6 +114,15 @@ async fn a_stranger_hears_nothing_says_nothing_and_gets_no_block() {
             .peer(&stranger)
             .await
             .is_some_and(|peer| peer.in_mesh)
+    })
+    .await;
+    until("the newcomer to be answered by the DHT", || async {
+        let found = stranger
+            .swarm
+            .resolve(identity.did(), search)
+            .await
+            .unwrap();
+        found.is_some()
     })
     .await;
     let welcome = stranger.message().await;

@@ -229,9 +229,9 @@ proptest! {
                     let (key, bytes) = message(&nodes[one].did, now, 20, n as u64);
                     all.insert(key);
                     prop_assert!(nodes[one].take(bytes.clone(), now), "logged before it is sent");
-                    for other in 0..count {
+                    for (other, node) in nodes.iter_mut().enumerate() {
                         if other != one && together(one, other) && dice.roll(100) >= loss {
-                            nodes[other].take(bytes.clone(), now);
+                            node.take(bytes.clone(), now);
                         }
                     }
                 }
