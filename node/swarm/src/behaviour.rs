@@ -422,6 +422,8 @@ fn gossip(
         // for small messages that costs more than the copies it saves.
         .idontwant_message_size_threshold(32 * 1024)
         .history_gossip(3)
+        // What is asked for at once must fit into the queue of the one who is asked.
+        .max_ihave_length(SEND_QUEUE / 4)
         .duplicate_cache_time(Duration::from_secs(limits.duplicate_seconds.into()))
         .connection_handler_queue_len(SEND_QUEUE)
         // Never discard a queued message for its age: gossipsub does not give its place in the

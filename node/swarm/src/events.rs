@@ -233,7 +233,11 @@ impl NodeBehaviour {
                 .collect();
             let (time, kept_out) = self.admission.ban_offender(id, ips.iter().copied(), now);
             let seconds = time.as_secs();
-            tracing::warn!(peer = %id, seconds, ?ips, kept_out, "peer banned for misconduct");
+            let (score, offences) = (self.net.gossip.peer_score(&id), self.limiter.offences(&id));
+            tracing::warn!(
+                peer = %id, seconds, ?ips, kept_out, score, offences,
+                "peer banned for misconduct"
+            );
             self.counters.bans.add(1);
             self.actions.push_back(Action::Disconnect(id));
             self.tell(PeerEvent::Banned {

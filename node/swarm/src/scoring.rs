@@ -1,7 +1,7 @@
 //! How gossipsub judges its neighbours.
 //!
-//! A peer loses for what it alone can help: invalid messages and broken protocol promises. It never
-//! loses for being quiet, slow, or on the receiving end of a burst of ours.
+//! A peer loses for what it alone can help: invalid messages, and what `limiter.rs` holds against it. It
+//! never loses for being quiet, slow, or on the receiving end of a burst of ours.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -33,12 +33,13 @@ pub(crate) fn params(spare_loopback: bool) -> PeerScoreParams {
         ip_colocation_factor_threshold: 16.0,
         // Nodes of one machine are nobody's sybils.
         ip_colocation_factor_whitelist: loopback.into_iter().filter(|_| spare_loopback).collect(),
-        // Grafting during back-off and announcing messages without delivering them cost the square
-        // of the count.
-        behaviour_penalty_weight: -5.0,
-        // A few such slips happen to honest peers that are cut off mid-way.
+        // Messages announced and not delivered are no offence: a send queue that a flood filled breaks
+        // hundreds of such promises at once, and the count costs its square. gossipsub bounds what it
+        // asks one peer for; packets in excess, grafting too, are counted by `watched.rs`.
+        behaviour_penalty_weight: 0.0,
+        // Without weight the threshold never matters.
         behaviour_penalty_threshold: 6.0,
-        // Slips are forgotten within about ten minutes.
+        // Unused while the weight is zero, but the counter must decay.
         behaviour_penalty_decay: decay(600),
         // Counters shrink once a second.
         decay_interval: Duration::from_secs(1),
@@ -132,6 +133,7 @@ mod tests {
     #[test]
     fn a_burst_of_ours_costs_a_peer_nothing() {
         assert_eq!(params(true).slow_peer_weight, 0.0);
+        assert_eq!(params(true).behaviour_penalty_weight, 0.0);
     }
 
     #[test]
