@@ -104,12 +104,12 @@ async fn a_spammer_is_cut_short_while_an_honest_peer_is_heard() {
         }
         message.verdict.accept();
     }
-    spam.abort();
     until("the spammer is banned", || async {
         let banned = a.swarm.banned().await.unwrap();
         banned.iter().any(|banned| banned.peer_id == spammer.id())
     })
     .await;
+    spam.abort();
     while let Ok(message) = a.inbound.gossip.try_recv() {
         spam_heard += usize::from(!hear(&message));
         message.verdict.accept();
