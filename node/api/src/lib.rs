@@ -7,6 +7,7 @@
 pub mod content;
 mod error;
 pub mod goal;
+pub mod membership;
 pub mod messages;
 mod node;
 pub mod swarm;

@@ -6,7 +6,9 @@ use pagi_messages::{Event, EventType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{error::ApiError, goal::*, messages::*, swarm::*, tools::*, twins::*, work::*};
+use crate::{
+    error::ApiError, goal::*, membership::*, messages::*, swarm::*, tools::*, twins::*, work::*,
+};
 
 /// `POST /publish`: an event of the user's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -188,6 +190,18 @@ pub trait Node: Send + Sync + 'static {
     async fn cancel_swarm_task(&self, id: &str) -> Result<SwarmTask, ApiError>;
     /// Connected peers.
     async fn peers(&self) -> Result<Vec<Peer>, ApiError>;
+    /// Who belongs to the swarm.
+    async fn membership(&self) -> Result<Membership, ApiError>;
+    /// Invites a newcomer.
+    async fn invite(&self, request: NewInvitation) -> Result<InvitationView, ApiError>;
+    /// Takes invitations back, or puts members out.
+    async fn revoke(&self, request: NewRevocation) -> Result<Membership, ApiError>;
+    /// How the node is reached, whom it keeps away, and its limits.
+    async fn network(&self) -> Result<NetworkView, ApiError>;
+    /// Keeps a peer away.
+    async fn ban(&self, request: NewBan) -> Result<NetworkView, ApiError>;
+    /// Lets a peer come back.
+    async fn unban(&self, peer: &str) -> Result<NetworkView, ApiError>;
     /// The adopted playbook.
     async fn playbook(&self) -> Result<PlaybookView, ApiError>;
     /// Its newest revisions, newest first.

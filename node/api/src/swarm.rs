@@ -41,11 +41,21 @@ pub struct Peer {
     /// The program it says it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// Whether it was let into the swarm.
+    #[serde(default = "yes")]
+    pub admitted: bool,
+    /// Whether it is reached through a relay alone.
+    #[serde(default)]
+    pub relayed: bool,
     /// Whether it is in our gossip mesh.
     pub in_mesh: bool,
     /// Its gossip score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A twin known from its announcements.

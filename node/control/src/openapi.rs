@@ -145,6 +145,7 @@ fn path_parameters(path: &str) -> Vec<Value> {
                 "plugin_name" => "The plugin's name.",
                 "cid" => "A CID.",
                 "task_id" => "The task's id.",
+                "peer" => "A peer id or a node's DID.",
                 _ => "",
             };
             json!({

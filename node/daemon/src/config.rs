@@ -23,6 +23,18 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # mdns = true                                      # look for nodes on the local network
 # control = "127.0.0.1:8006"                       # the control API
 
+[network]
+# relay = "auto"                                   # use relays where nobody can reach this node: "on", "off"
+# relay_server = false                             # relay for others: for nodes everybody can reach
+# upnp = false                                     # ask the router to forward a port
+# announce = []                                    # addresses to be found at that the node cannot know
+# max_connections = 256
+# max_connections_per_ip = 32
+# max_memory_mib = 0                               # beyond it no inbound connections; 0: no limit
+# target_peers = 8                                 # dial peers until so many are connected
+# gossip_per_second = 1000                         # from one peer on one topic; 0: no limit
+# requests_per_second = 100                        # from one peer; 0: no limit
+
 [inference]
 # url = ""                                         # an OpenAI-compatible server; PAGI_LLM_URL
 # model = ""                                       # PAGI_LLM_MODEL; the key is PAGI_LLM_API_KEY
@@ -57,6 +69,8 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 pub struct Config {
     /// The node and its network.
     pub node: NodeSection,
+    /// How it stands in the network.
+    pub network: NetworkSection,
     /// The engine goals go to.
     pub inference: InferenceSection,
     /// Plugins.
@@ -87,6 +101,9 @@ pub struct NodeSection {
     pub control: String,
     /// Also bind the prototype's ports.
     pub compat_ports: bool,
+    /// The command line named the swarm: then no swarm that was joined counts.
+    #[serde(skip)]
+    pub swarm_named: bool,
 }
 
 impl Default for NodeSection {
@@ -101,8 +118,85 @@ impl Default for NodeSection {
             mdns: true,
             control: "127.0.0.1:8006".to_owned(),
             compat_ports: false,
+            swarm_named: false,
         }
     }
+}
+
+/// `[network]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkSection {
+    /// Whether to use relays, and let others test whether this node can be reached.
+    pub relay: Switch,
+    /// Relay for others.
+    pub relay_server: bool,
+    /// Ask the router to forward a port.
+    pub upnp: bool,
+    /// Multiaddrs to be found at that the node cannot know.
+    pub announce: Vec<String>,
+    /// Connections in total.
+    pub max_connections: u32,
+    /// Inbound connections from one address.
+    pub max_connections_per_ip: u32,
+    /// Resident memory beyond which no inbound connection is taken, in MiB; 0 for no limit.
+    pub max_memory_mib: u64,
+    /// Peers to be connected with.
+    pub target_peers: usize,
+    /// Gossip messages a second from one peer on one topic; 0 for no limit.
+    pub gossip_per_second: u32,
+    /// Requests a second from one peer; 0 for no limit.
+    pub requests_per_second: u32,
+}
+
+impl Default for NetworkSection {
+    fn default() -> Self {
+        Self {
+            relay: Switch::Auto,
+            relay_server: false,
+            upnp: false,
+            announce: Vec::new(),
+            max_connections: 256,
+            max_connections_per_ip: 32,
+            max_memory_mib: 0,
+            target_peers: 8,
+            gossip_per_second: 1000,
+            requests_per_second: 100,
+        }
+    }
+}
+
+/// What a node that everybody starts from holds itself to, where the configuration says nothing else.
+const MEETING_POINT: (u32, u32, usize) = (1024, 128, 32);
+
+impl NetworkSection {
+    /// Makes the node one that others start from: it relays, and takes more connections.
+    pub fn serve_others(&mut self) {
+        let usual = Self::default();
+        self.relay_server = true;
+        let (connections, per_ip, peers) = MEETING_POINT;
+        if self.max_connections == usual.max_connections {
+            self.max_connections = connections;
+        }
+        if self.max_connections_per_ip == usual.max_connections_per_ip {
+            self.max_connections_per_ip = per_ip;
+        }
+        if self.target_peers == usual.target_peers {
+            self.target_peers = peers;
+        }
+    }
+}
+
+/// On, off, or as fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    /// As fits.
+    Auto,
+    /// On.
+    On,
+    /// Off.
+    Off,
 }
 
 /// `[inference]`.
@@ -323,6 +417,18 @@ impl Config {
         }
         if let Some(swarm) = &args.swarm {
             self.node.swarm.clone_from(swarm);
+            self.node.swarm_named = true;
+        }
+        self.network.relay_server |= args.relay_server;
+        self.network.upnp |= args.upnp;
+        if args.no_relay {
+            self.network.relay = Switch::Off;
+        }
+        if !args.announce.is_empty() {
+            self.network.announce.clone_from(&args.announce);
+        }
+        if args.meeting_point {
+            self.network.serve_others();
         }
         if let Some(control) = &args.control {
             self.node.control.clone_from(control);

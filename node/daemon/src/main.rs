@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod render;
 mod run;
+mod swarms;
 mod wiring;
 
 use std::process::ExitCode;

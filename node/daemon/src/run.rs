@@ -27,6 +27,9 @@ pub struct Ready {
     pub did: String,
     /// The swarm's name.
     pub swarm: String,
+    /// The CID of the swarm's genesis, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarm_id: Option<String>,
     /// Multiaddrs others can dial, each with `/p2p/PEERID`.
     pub listen: Vec<String>,
     /// `http://HOST:PORT` of the control API, where TCP is served.
@@ -48,6 +51,10 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
     let start = Instant::now();
     start_logging(ctx.verbose);
     make_data_dir(&ctx.data_dir)?;
+    if let Some(link) = &args.join {
+        let joined = crate::cli::swarm::accept(link, &ctx.data_dir)?;
+        ctx.note(&format!("joining {}", joined.block.genesis().name));
+    }
     let mut config = Config::load(&ctx.data_dir)?;
     config.take_arguments(&args)?;
     let running = Running::start(&ctx.data_dir, &config).await?;
@@ -68,6 +75,7 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
         peer_id: info.peer_id.clone(),
         did: info.did.clone(),
         swarm: info.swarm.clone(),
+        swarm_id: running.node.membership().await?.id,
         listen: info.listen.clone(),
         control: control
             .tcp_addr()
@@ -180,6 +188,9 @@ fn greeting(ready: &Ready, info: &NodeInfo, up: bool) -> String {
     };
     line("node", &ready.did);
     line("swarm", &ready.swarm);
+    if let Some(id) = &ready.swarm_id {
+        line("swarm id", id);
+    }
     for address in &ready.listen {
         line("listening", address);
     }
@@ -204,7 +215,9 @@ fn greeting(ready: &Ready, info: &NodeInfo, up: bool) -> String {
             .iter()
             .find(|address| !address.contains("/127.0.0.1/") && !address.contains("/::1/"))
             .or(ready.listen.first());
-        if let Some(address) = address {
+        if ready.swarm_id.is_some() {
+            text.push_str("  pagi swarm join …    with what `pagi swarm invite` prints here\n");
+        } else if let Some(address) = address {
             text.push_str(&format!("  pagi up --bootstrap {address}\n"));
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     error::StoreError,
     messages,
     model::StoreLimits,
+    swarms,
     tables::{
         ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, BySeq, EVENTS, GRANTS, INBOX, MEMORY, OUTBOX, TOOLS,
         Table,
@@ -98,6 +99,8 @@ fn apply_op(
             txn.open_table(ARTIFACT_BLOCKS.definition())?
                 .insert(cid.as_str(), block.as_slice())?;
         }
+        PreparedOp::Journal { swarm, bytes } => swarms::append(txn, swarm, bytes)?,
+        PreparedOp::EnterSwarm { unnamed, swarm } => swarms::switch(txn, unnamed, swarm)?,
         PreparedOp::ArtifactStatus {
             cid,
             status,

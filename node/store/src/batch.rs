@@ -13,8 +13,8 @@ use crate::{
         ArtifactRecord, AuditRecord, EmotionRecord, MemoryEntry, Role, ToolRecord, TwinRecord,
     },
     tables::{
-        ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, ByName, EMOTION, EVENTS, GRANTS, HEADS, MEMORY, NODE,
-        OUTBOX, PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
+        ARTIFACT_BLOCKS, ARTIFACTS, AUDIT, ByName, EMOTION, EVENTS, GRANTS, HEADS, JOURNAL, MEMORY,
+        NODE, OUTBOX, PEERS, REVISIONS, SETTINGS, TOOLS, TWINS,
     },
     tasks,
 };
@@ -91,6 +91,14 @@ enum Op {
     },
     Peers(Vec<String>),
     Task(Change),
+    Journal {
+        swarm: String,
+        entry: Value,
+    },
+    EnterSwarm {
+        unnamed: String,
+        swarm: String,
+    },
 }
 
 impl Batch {
@@ -286,6 +294,14 @@ impl Batch {
         self.with(Op::Task(change))
     }
 
+    pub(crate) fn with_journal(self, swarm: String, entry: Value) -> Self {
+        self.with(Op::Journal { swarm, entry })
+    }
+
+    pub(crate) fn entering(self, unnamed: String, swarm: String) -> Self {
+        self.with(Op::EnterSwarm { unnamed, swarm })
+    }
+
     /// Encodes the records, so that the writer need not and a bad one fails here.
     pub(crate) fn prepare(self) -> Result<Prepared, StoreError> {
         let ops = self
@@ -362,6 +378,14 @@ pub(crate) enum PreparedOp {
         status: ArtifactStatus,
         required: bool,
     },
+    Journal {
+        swarm: String,
+        bytes: Vec<u8>,
+    },
+    EnterSwarm {
+        unnamed: String,
+        swarm: String,
+    },
 }
 
 impl PreparedOp {
@@ -373,6 +397,7 @@ impl PreparedOp {
             | Self::Receive { bytes, .. }
             | Self::Outgoing { bytes, .. }
             | Self::Event { bytes, .. }
+            | Self::Journal { bytes, .. }
             | Self::Audit { bytes } => bytes.len(),
             Self::Artifact { bytes, block, .. } => bytes.len() + block.len(),
             Self::Remove { .. }
@@ -380,7 +405,8 @@ impl PreparedOp {
             | Self::Revoke(_)
             | Self::ReadMessages { .. }
             | Self::OutgoingDone(_)
-            | Self::ArtifactStatus { .. } => 0,
+            | Self::ArtifactStatus { .. }
+            | Self::EnterSwarm { .. } => 0,
         }
     }
 }
@@ -493,6 +519,11 @@ impl Op {
                     block: ARTIFACT_BLOCKS.raw(&artifact.bytes)?,
                 })
             }
+            Self::Journal { swarm, entry } => Ok(PreparedOp::Journal {
+                bytes: JOURNAL.json(&entry)?,
+                swarm,
+            }),
+            Self::EnterSwarm { unnamed, swarm } => Ok(PreparedOp::EnterSwarm { unnamed, swarm }),
             Self::ArtifactStatus {
                 cid,
                 status,

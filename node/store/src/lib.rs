@@ -10,6 +10,7 @@
 //! - [`tasks`]: work asked of the swarm, and work done for it;
 //! - [`batch`]: several writes as one atomic transaction;
 //! - [`store`]: the handle, opening and closing, and the write methods; `read` has the reads;
+//! - `swarms`: what is kept for each swarm, and the change from one to another;
 //! - [`tail`]: the event log as an endless, gapless stream;
 //! - `file`, `tables`, `record`: the file and its lock, the tables and their schema version, and
 //!   the versioned form of a record;
@@ -24,6 +25,7 @@ pub mod model;
 mod read;
 mod record;
 pub mod store;
+mod swarms;
 mod tables;
 pub mod tail;
 pub mod tasks;

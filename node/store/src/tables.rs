@@ -54,6 +54,10 @@ pub(crate) const ARTIFACTS: ByName = Table::new("artifacts");
 /// The bytes of an artifact: apart, so that a change of status does not write them again.
 pub(crate) const ARTIFACT_BLOCKS: ByName = Table::new("artifact_blocks");
 pub(crate) const REVISIONS: ByName = Table::new("revisions");
+/// Who was let into a swarm and who was put out, by swarm and sequence number.
+pub(crate) const JOURNAL: Table<(&str, u64)> = Table::new("swarm_journal");
+/// What belongs to swarms this node is away from, by swarm, table and key.
+pub(crate) const SHELF: Table<(&str, &str, &str)> = Table::new("swarm_shelf");
 pub(crate) const SETTINGS: ByName = Table::new("settings");
 /// Single values of the node's own.
 pub(crate) const NODE: ByName = Table::new("node");
@@ -61,6 +65,8 @@ pub(crate) const NODE: ByName = Table::new("node");
 pub(crate) const HEADS: &str = "heads";
 /// Key in [`NODE`]: the multiaddrs of remembered peers.
 pub(crate) const PEERS: &str = "peers";
+/// Key in [`NODE`]: the swarm whose playbook and election are in use.
+pub(crate) const SWARM: &str = "swarm";
 /// Key in [`NODE`]: messages that end by then are refused, for they may have been forgotten.
 pub(crate) const INBOX_FLOOR: &str = "inbox_floor";
 
@@ -166,7 +172,7 @@ pub(crate) fn create_missing(db: &Database) -> Result<(), StoreError> {
 }
 
 /// How many tables there are beside that of the schema's version.
-const TABLES: usize = 18;
+const TABLES: usize = 20;
 
 fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
     for table in [
@@ -190,7 +196,9 @@ fn create_each(txn: &WriteTransaction) -> Result<(), StoreError> {
     create(txn, EVENTS)?;
     create(txn, AUDIT)?;
     create(txn, INBOX)?;
-    create(txn, INBOX_ENDS)
+    create(txn, INBOX_ENDS)?;
+    create(txn, JOURNAL)?;
+    create(txn, SHELF)
 }
 
 fn create<K: Key + 'static>(txn: &WriteTransaction, table: Table<K>) -> Result<(), StoreError> {

@@ -36,6 +36,7 @@ use crate::commands::{Command, Publish, Query, Resend};
 use crate::config::{Rate, SwarmLimits};
 use crate::dialer::Dialer;
 use crate::error::SwarmError;
+use crate::gate::Gate;
 use crate::inbound::{Feedback, GossipMessage, Inbound, InboundRequest, Outbox, PeerEvent};
 use crate::limiter::{Bucket, Limiter};
 use crate::nat::{Nat, autonat_config, relay_config};
@@ -155,6 +156,7 @@ pub(crate) struct Setup {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) reach: Reach,
     pub(crate) announce: Vec<Multiaddr>,
+    pub(crate) gated: bool,
 }
 
 /// The handle's ends of the behaviour's channels.
@@ -189,6 +191,7 @@ pub(crate) struct NodeBehaviour {
     // What is going on.
     pub(crate) peers: HashMap<PeerId, Peer>,
     pub(crate) admission: Admission<ConnectionId>,
+    pub(crate) gate: Gate,
     pub(crate) limiter: Limiter<PeerId>,
     /// Own messages, held to the rate others take.
     own_rate: Option<(Rate, Bucket)>,
@@ -219,9 +222,10 @@ impl NodeBehaviour {
             commands,
             reach,
             announce,
+            gated,
         } = setup;
         let local = keypair.public().to_peer_id();
-        let net = Net::new(keypair, &names, &limits, &reach)?;
+        let net = Net::new(keypair, &names, &limits, &reach, gated)?;
         let now = Instant::now();
         let own_rate = limits.gossip_rate.map(below);
         let own_rate = own_rate.map(|rate| (rate, Bucket::new(rate, now)));
@@ -252,6 +256,7 @@ impl NodeBehaviour {
             request_bytes: 0,
             peers: HashMap::new(),
             admission,
+            gate: Gate::new(gated),
             limiter,
             own_rate,
             far_peers: false,
@@ -289,6 +294,7 @@ impl Net {
         names: &Names,
         limits: &SwarmLimits,
         reach: &Reach,
+        gated: bool,
     ) -> io::Result<Self> {
         let local = keypair.public().to_peer_id();
         let exchange = |protocol: &libp2p::StreamProtocol, max, streams, time: Duration| {
@@ -316,7 +322,7 @@ impl Net {
                 MAX_REQUEST_TIME,
             ),
             pace: exchange(&names.pace, MESSAGE_ID_BYTES, MAX_QUESTIONS, ANSWER_TIME),
-            kad: dht(local, names),
+            kad: dht(local, names, gated),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             relay: relay
@@ -386,13 +392,17 @@ fn below(rate: Rate) -> Rate {
 
 /// The swarm's DHT, as a server unless nobody can reach this node: it is a DHT of this swarm's nodes
 /// only.
-fn dht(local: PeerId, names: &Names) -> kad::Behaviour<MemoryStore> {
+fn dht(local: PeerId, names: &Names, gated: bool) -> kad::Behaviour<MemoryStore> {
     let mut config = kad::Config::new(names.kad.clone());
     config
         .set_query_timeout(Duration::from_secs(30))
         // Only provider records are kept, see `events.rs`.
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_periodic_bootstrap_interval(Some(Duration::from_secs(300)));
+    if gated {
+        // Strangers stay out of the routing table: only those let in are added.
+        config.set_kbucket_inserts(kad::BucketInserts::Manual);
+    }
     let store = MemoryStoreConfig {
         max_records: 0,
         max_provided_keys: 16_384,

@@ -64,6 +64,8 @@ pub(crate) enum Command {
         peer: PeerId,
         time: Option<Duration>,
     },
+    /// Let a peer of a gated swarm in.
+    Admit { peer: PeerId },
     /// Let a peer come back.
     Pardon { peer: PeerId },
     /// List the peers kept away.
@@ -151,7 +153,9 @@ impl NodeBehaviour {
             Command::Remembered { answer } => {
                 let _ = answer.send(self.remembered());
             }
+            Command::Admit { peer } => self.admit(peer),
             Command::Ban { peer, time } => {
+                self.gate.expel(&peer);
                 self.admission.ban(peer, time, Instant::now());
                 self.actions.push_back(Action::Disconnect(peer));
             }
@@ -162,6 +166,22 @@ impl NodeBehaviour {
             Command::Reach { answer } => {
                 let _ = answer.send(self.reach_info());
             }
+        }
+    }
+
+    /// Treats a peer as one of the swarm from now on.
+    fn admit(&mut self, id: PeerId) {
+        if !self.gate.admit(id) {
+            return;
+        }
+        self.net.gossip.set_application_score(&id, 0.0);
+        if let Some(peer) = self.peers.get(&id)
+            && self.names.serves_dht(&peer.protocols)
+        {
+            for addr in &peer.listen_addrs {
+                self.net.kad.add_address(&id, addr.clone());
+            }
+            let _ = self.net.kad.bootstrap();
         }
     }
 
@@ -229,7 +249,7 @@ impl NodeBehaviour {
             .net
             .gossip
             .all_peers()
-            .filter(|(_, topics)| topics.contains(&topic))
+            .filter(|(peer, topics)| topics.contains(&topic) && self.gate.is_in(peer))
             .map(|(peer, _)| *peer)
             .collect();
         for peer in receivers {
@@ -336,6 +356,7 @@ impl NodeBehaviour {
                 PeerInfo {
                     score,
                     in_mesh: in_mesh.contains(&id),
+                    admitted: self.gate.is_in(id),
                     graylisted: score.is_some_and(|score| score < graylist),
                     limited: self.limiter.offences(id),
                     ..peer.info(id)

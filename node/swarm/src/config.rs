@@ -81,6 +81,10 @@ pub struct SwarmOptions {
     /// A secret all nodes of the swarm share; who does not have it cannot even begin to talk. TCP
     /// only: the QUIC transport has no such thing.
     pub pre_shared_key: Option<Zeroizing<[u8; 32]>>,
+    /// Whether peers are strangers until [`crate::Swarm::admit`]: they may send requests, but get
+    /// and give no gossip, and are given no block. Bitswap asks nobody who is admitted, so there is
+    /// none in a gated swarm: blocks go by the application's requests.
+    pub gated: bool,
 }
 
 impl fmt::Debug for SwarmOptions {
@@ -90,6 +94,7 @@ impl fmt::Debug for SwarmOptions {
             .field("announce", &self.announce)
             .field("known_peers", &self.known_peers)
             .field("pre_shared_key", &self.pre_shared_key.is_some())
+            .field("gated", &self.gated)
             .finish()
     }
 }

@@ -13,6 +13,7 @@ use crate::behaviour::{Action, Dialling, NetEvent, NodeBehaviour};
 use crate::commands::Query;
 use crate::config::split_peer;
 use crate::error::SwarmError;
+use crate::gate::STRANGER;
 use crate::inbound::{GossipMessage, InboundRequest, PeerEvent, Reply, Verdict};
 use crate::memory::resident_bytes;
 use crate::pace::Id;
@@ -45,6 +46,9 @@ impl NodeBehaviour {
         self.admission.expire(now);
         self.limiter.sweep(now);
         for (peer, score) in self.limiter.scores(now) {
+            if !self.gate.is_in(&peer) {
+                continue;
+            }
             self.net.gossip.set_application_score(&peer, score);
         }
         if let Some(limit) = self.limits.max_memory_bytes {
@@ -69,6 +73,9 @@ impl NodeBehaviour {
                     .or_default()
                     .connections
                     .insert(connection_id, Link::new(endpoint, Instant::now()));
+                if !self.gate.is_in(&peer_id) {
+                    self.net.gossip.set_application_score(&peer_id, STRANGER);
+                }
                 self.dialer.connected(peer_id);
                 self.dialled(connection_id, peer_id);
                 self.prove(peer_id);
@@ -237,7 +244,7 @@ impl NodeBehaviour {
         }
         let new = !std::mem::replace(&mut peer.member, true);
         // A node that cannot be reached does not offer to answer.
-        if info.protocols.contains(&self.names.kad) {
+        if info.protocols.contains(&self.names.kad) && self.gate.is_in(&peer_id) {
             for addr in &addrs {
                 self.net.kad.add_address(&peer_id, addr.clone());
             }
@@ -313,6 +320,9 @@ impl NodeBehaviour {
 
     fn on_message(&mut self, from: PeerId, id: gossipsub::MessageId, message: gossipsub::Message) {
         self.counters.received.add(1);
+        if !self.gate.is_in(&from) {
+            return self.message_dropped(Verdict::new(self.feedback_sender.clone(), id, from, 0));
+        }
         let topic = message.topic.as_str();
         if !self.spared(&from) && !self.limiter.message(from, topic, Instant::now()) {
             self.counters.gossip_limited.add(1);
@@ -464,7 +474,7 @@ impl NodeBehaviour {
                     kad::InboundRequest::AddProvider {
                         record: Some(record),
                     },
-            } => {
+            } if self.gate.is_in(&record.provider) => {
                 if let Err(error) = self.net.kad.store_mut().add_provider(record) {
                     tracing::debug!(%error, "provider record not kept");
                 }

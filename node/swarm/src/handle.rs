@@ -47,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) local: PeerId,
     pub(crate) peer_id: String,
     pub(crate) limits: SwarmLimits,
+    pub(crate) gated: bool,
     pub(crate) store_dir: PathBuf,
     pub(crate) counters: Arc<Counters>,
     pub(crate) commands: mpsc::Sender<Command>,
@@ -204,6 +205,26 @@ impl Swarm {
     pub async fn unblock_peer(&self, peer_id: &str) -> Result<(), SwarmError> {
         let peer = parse_peer(peer_id)?;
         self.send(Command::Pardon { peer }).await
+    }
+
+    /// Lets a peer of a gated swarm in (see [`crate::SwarmOptions::gated`]): until it is banned, in
+    /// this connection with it and in later ones. Without effect in a swarm that has no gate.
+    ///
+    /// # Errors
+    /// [`SwarmError::BadPeerId`], or [`SwarmError::Closed`] after shutdown.
+    pub async fn admit(&self, peer_id: &str) -> Result<(), SwarmError> {
+        let peer = parse_peer(peer_id)?;
+        self.send(Command::Admit { peer }).await
+    }
+
+    /// Whether peers are strangers until [`Swarm::admit`].
+    pub fn is_gated(&self) -> bool {
+        self.shared.gated
+    }
+
+    /// The limits the swarm was started with.
+    pub fn limits(&self) -> &SwarmLimits {
+        &self.shared.limits
     }
 
     /// The peers that are kept away, by peer id.

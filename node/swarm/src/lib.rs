@@ -28,6 +28,7 @@
 //! | `nat.rs` | the behaviour's part in getting through routers: relays, hole punching, dial-back |
 //! | `dialer.rs`, `relays.rs` | whom to dial when; whom to ask to relay (both pure) |
 //! | `pace.rs`, `limiter.rs`, `admission.rs` | how fast to publish; how much a peer may send; who may connect (all pure) |
+//! | `gate.rs` | who is let in, where that is not everybody (pure) |
 //! | `memory.rs` | how much memory the process uses |
 //! | `peers.rs`, `scoring.rs`, `protocol.rs`, `codec.rs`, `sole.rs` | connected peers, score weights, protocol names, framing, a shareable behaviour |
 
@@ -41,6 +42,7 @@ mod content;
 mod dialer;
 mod error;
 mod events;
+mod gate;
 mod handle;
 mod inbound;
 mod limiter;

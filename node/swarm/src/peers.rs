@@ -33,6 +33,8 @@ pub struct PeerInfo {
     pub protocols: Vec<String>,
     /// Whether it has proved to be of this swarm.
     pub member: bool,
+    /// Whether it was let in; always so where the swarm has no gate.
+    pub admitted: bool,
     /// Its gossip score; negative is bad.
     pub score: Option<f64>,
     /// Whether it is in the gossip mesh of at least one topic.
@@ -187,6 +189,7 @@ impl Peer {
             agent: self.agent.clone(),
             protocols: self.protocols.clone(),
             member: self.member,
+            admitted: true,
             score: None,
             in_mesh: false,
             graylisted: false,

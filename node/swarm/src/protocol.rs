@@ -38,6 +38,11 @@ impl Names {
         })
     }
 
+    /// Whether a node that speaks these protocols answers questions to the swarm's DHT.
+    pub(crate) fn serves_dht(&self, protocols: &[String]) -> bool {
+        protocols.iter().any(|name| name == self.kad.as_ref())
+    }
+
     /// Whether an identify protocol version is that of a pagi node of some other swarm.
     pub(crate) fn is_foreign(&self, identify: &str) -> bool {
         identify.starts_with(FAMILY) && identify != self.identify

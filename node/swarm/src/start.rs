@@ -83,6 +83,7 @@ pub async fn start_with(
         commands: receiver,
         reach: options.reach,
         announce,
+        gated: options.gated,
     };
     let secret = options.pre_shared_key;
 
@@ -97,6 +98,7 @@ pub async fn start_with(
         local,
         peer_id: local.to_string(),
         limits: config.limits,
+        gated: options.gated,
         store_dir,
         counters,
         commands,
@@ -157,7 +159,7 @@ async fn build(
 ) -> Result<(Ipfs, Ends), SwarmError> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let relay_client = setup.reach.relay_client;
-    let limits = setup.limits.clone();
+    let (limits, gated) = (setup.limits.clone(), setup.gated);
     let mut builder = IpfsBuilder::with_keypair(&keypair)
         .map_err(failed)?
         .with_custom_behaviour(move |keypair| {
@@ -165,7 +167,6 @@ async fn build(
             let _ = sender.send(ends);
             Ok(behaviour)
         })
-        .with_bitswap()
         .set_path(store_dir)
         .enable_tcp()
         // The machine's own resolver, not a public one.
@@ -178,6 +179,9 @@ async fn build(
                 .with_max_pending_outgoing(Some(limits.max_pending_connections))
         })
         .set_idle_connection_timeout(IDLE_SECONDS);
+    if !gated {
+        builder = builder.with_bitswap();
+    }
     builder = match secret {
         // QUIC would go past the secret.
         Some(secret) => builder.enable_pnet(PreSharedKey::new(*secret)),

@@ -6,6 +6,7 @@ mod content;
 mod events;
 mod goals;
 mod hive;
+mod membership;
 mod messages;
 mod node;
 mod route;
@@ -88,6 +89,7 @@ pub(crate) fn table() -> Vec<Route> {
         goals::routes(),
         tools::routes(),
         messages::routes(),
+        membership::routes(),
         hive::routes(),
         tasks::routes(),
         content::routes(),

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use pagi_api::{
     ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, PublishedEvent, Violation,
-    goal::*, messages::*, swarm::*, tools::*, twins::*, work::*,
+    goal::*, membership::*, messages::*, swarm::*, tools::*, twins::*, work::*,
 };
 use pagi_messages::{Event, EventType, event::from_unix_ms};
 use serde::de::DeserializeOwned;
@@ -575,6 +575,52 @@ impl Node for FakeNode {
 
     async fn peers(&self) -> Result<Vec<Peer>, ApiError> {
         Ok(vec![])
+    }
+
+    async fn membership(&self) -> Result<Membership, ApiError> {
+        Ok(shape(json!({
+            "name": "test", "network": "test", "admission": "name", "pre_shared_key": false,
+            "founders": [], "standing": "open", "members": [], "revoked": [], "refused": [],
+            "refused_by": [],
+        })))
+    }
+
+    async fn invite(&self, request: NewInvitation) -> Result<InvitationView, ApiError> {
+        self.wrote("invite");
+        Ok(shape(json!({
+            "link": "pagi://join/x", "uses": request.uses, "invitee": request.invitee,
+            "addresses": [], "secret": false,
+        })))
+    }
+
+    async fn revoke(&self, request: NewRevocation) -> Result<Membership, ApiError> {
+        self.wrote("revoke");
+        Ok(Membership {
+            revoked: request.targets,
+            ..self.membership().await?
+        })
+    }
+
+    async fn network(&self) -> Result<NetworkView, ApiError> {
+        Ok(shape(json!({
+            "reach": "unknown", "external_addrs": [], "relays": [], "relays_for_others": false,
+            "dht_server": true, "bans": [], "limits": {}, "stats": {},
+        })))
+    }
+
+    async fn ban(&self, request: NewBan) -> Result<NetworkView, ApiError> {
+        self.wrote("ban");
+        let ban =
+            json!({"peer_id": request.peer, "seconds_left": request.seconds, "by_user": true});
+        Ok(NetworkView {
+            bans: vec![shape(ban)],
+            ..self.network().await?
+        })
+    }
+
+    async fn unban(&self, _peer: &str) -> Result<NetworkView, ApiError> {
+        self.wrote("unban");
+        self.network().await
     }
 
     async fn playbook(&self) -> Result<PlaybookView, ApiError> {

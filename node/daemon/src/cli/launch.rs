@@ -22,12 +22,30 @@ pub struct RunArgs {
     /// Do tasks that other nodes of the swarm offer, with the tools `[work]` allows
     #[arg(long)]
     pub accept_work: bool,
+    /// Relay for nodes that nobody can reach: for a node that everybody can
+    #[arg(long)]
+    pub relay_server: bool,
+    /// Use no relay, and let nobody test whether this node can be reached
+    #[arg(long)]
+    pub no_relay: bool,
+    /// Ask the router to forward a port
+    #[arg(long)]
+    pub upnp: bool,
+    /// An address to be found at that the node cannot know; may be given more than once
+    #[arg(long, value_name = "MULTIADDR")]
+    pub announce: Vec<String>,
+    /// Join the swarm of this pagi://join/… string first
+    #[arg(long, value_name = "STRING", conflicts_with = "swarm")]
+    pub join: Option<String>,
     /// Also serve the control API on the prototype's ports, on loopback
     #[arg(long)]
     pub compat_ports: bool,
     /// Serve the control API on the unix socket alone
     #[arg(long, conflicts_with = "compat_ports")]
     pub no_control_tcp: bool,
+    /// Stand in for a meeting point: relay, and take more connections; `bootstrap` sets it.
+    #[arg(skip)]
+    pub meeting_point: bool,
     /// The control address; it comes from the global `--control`.
     #[arg(skip)]
     pub control: Option<String>,
@@ -37,6 +55,14 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// The same for a node that others start from.
+    pub(super) fn meeting_point(self) -> Self {
+        Self {
+            meeting_point: true,
+            ..self
+        }
+    }
+
     /// Takes `--control` over from the global options.
     pub(super) fn checked(mut self, ctx: &Context) -> Result<Self, CliError> {
         self.control.clone_from(&ctx.control);

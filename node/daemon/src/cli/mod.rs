@@ -21,10 +21,12 @@ mod memory;
 mod mo;
 mod msg;
 mod pairs;
+mod peers;
 mod playbook;
 mod plugin;
 mod select;
 mod status;
+pub(crate) mod swarm;
 mod swarm_task;
 mod token;
 mod tool;
@@ -109,8 +111,13 @@ enum Command {
     Up(launch::UpArgs),
     /// Show the node, its swarm and the Master Orchestrator at a glance
     Status,
-    /// List the connected peers
-    Peers,
+    /// Run a node that others start from: it relays, takes more connections, and has no twin
+    Bootstrap(launch::RunArgs),
+    /// Make, join, leave and show swarms; invite to them; give them tasks
+    #[command(subcommand)]
+    Swarm(swarm::SwarmCommand),
+    /// List the connected peers; keep some away
+    Peers(peers::PeersArgs),
     /// Find out what is wrong and how to mend it
     Doctor,
     /// Give a twin a goal; print its steps and its answer
@@ -150,9 +157,6 @@ enum Command {
     /// The Master Orchestrator
     #[command(subcommand)]
     Mo(mo::MoCommand),
-    /// Work for the swarm
-    #[command(subcommand)]
-    Swarm(swarm_task::SwarmTaskCommand),
     /// Documents by content id
     #[command(subcommand)]
     Ipfs(ipfs::IpfsCommand),
@@ -187,7 +191,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     let ctx = Context::new(cli.global)?;
     let starts_a_node = matches!(
         cli.command,
-        Command::Demo(_) | Command::Run(_) | Command::Up(_)
+        Command::Demo(_) | Command::Run(_) | Command::Up(_) | Command::Bootstrap(_)
     );
     let mut builder = if starts_a_node {
         tokio::runtime::Builder::new_multi_thread()
@@ -206,8 +210,12 @@ async fn dispatch(command: Command, ctx: &Context) -> anyhow::Result<()> {
         Command::Demo(args) => crate::demo::demo(args, ctx).await,
         Command::Run(args) => crate::run::run(args.checked(ctx)?, ctx, false).await,
         Command::Up(args) => crate::run::run(args.into_run().checked(ctx)?, ctx, true).await,
+        Command::Bootstrap(args) => {
+            crate::run::run(args.meeting_point().checked(ctx)?, ctx, false).await
+        }
+        Command::Swarm(command) => swarm::swarm(command, ctx).await,
         Command::Status => status::status(ctx).await,
-        Command::Peers => status::peers(ctx).await,
+        Command::Peers(args) => peers::peers(args, ctx).await,
         Command::Doctor => doctor::doctor(ctx).await,
         Command::Ask(args) => ask::ask(args, ctx).await,
         Command::Plan(args) => ask::plan(args, ctx).await,
@@ -222,7 +230,6 @@ async fn dispatch(command: Command, ctx: &Context) -> anyhow::Result<()> {
         Command::Msg(command) => msg::msg(command, ctx).await,
         Command::Cred(command) => cred::cred(command, ctx).await,
         Command::Mo(command) => mo::mo(command, ctx).await,
-        Command::Swarm(command) => swarm_task::swarm_task(command, ctx).await,
         Command::Ipfs(command) => ipfs::ipfs(command, ctx).await,
         Command::Events(args) => events::events(args, ctx).await,
         Command::Audit(args) => events::audit(args, ctx).await,

@@ -1,10 +1,10 @@
-//! `pagi status` and `pagi peers`.
+//! `pagi status`.
 
-use pagi_api::swarm::{MoView, NodeInfo, Peer, SwarmView};
+use pagi_api::swarm::{MoView, NodeInfo, SwarmView};
 use serde_json::json;
 
 use super::{Context, mo};
-use crate::render::{self, Table};
+use crate::render;
 
 /// Shows the node, its swarm and the MO at a glance.
 pub async fn status(ctx: &Context) -> anyhow::Result<()> {
@@ -70,27 +70,4 @@ fn glance(node: &NodeInfo, swarm: &SwarmView, mo: &MoView) -> String {
             },
         ),
     ])
-}
-
-/// Lists the connected peers.
-pub async fn peers(ctx: &Context) -> anyhow::Result<()> {
-    let peers: Vec<Peer> = ctx.client()?.get("/peers").await?;
-    ctx.show(&peers, || {
-        if peers.is_empty() {
-            return "no peers are connected".to_owned();
-        }
-        let mut table = Table::new(&["PEER", "MESH", "SCORE", "AGENT", "ADDRESSES"]);
-        for peer in &peers {
-            table.row([
-                peer.peer_id.clone(),
-                if peer.in_mesh { "yes" } else { "no" }.to_owned(),
-                peer.score
-                    .map(|score| format!("{score:.1}"))
-                    .unwrap_or_default(),
-                peer.agent.clone().unwrap_or_default(),
-                peer.addrs.join(" "),
-            ]);
-        }
-        table.render(ctx.width)
-    })
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use pagi_api::{
     ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, PublishedEvent, goal::*,
-    messages::*, swarm::*, tools::*, twins::*, work::*,
+    membership::*, messages::*, swarm::*, tools::*, twins::*, work::*,
 };
 use pagi_hive::{Hive, HiveError};
 use pagi_messages::{
@@ -23,7 +23,9 @@ use serde_json::{Value, json};
 use super::{
     blocks,
     changes::compare,
+    gate::{Gate, targets},
     gateway::{Gateway, api_error},
+    reach,
     views::{
         Ipld, artifact_view, filter, hive_error, internal, ipld_json, logged, parse_cid,
         receive_error, shared_task, store_error, summary, swarm_error, twin_error,
@@ -45,6 +47,8 @@ pub struct PagiNode {
     mind: Mind,
     gateway: Arc<Gateway>,
     market: Market,
+    gate: Gate,
+    relays: bool,
     started: Instant,
 }
 
@@ -63,6 +67,8 @@ impl PagiNode {
         mind: Mind,
         gateway: Arc<Gateway>,
         market: Market,
+        gate: Gate,
+        relays: bool,
         started: Instant,
     ) -> Self {
         Self {
@@ -75,6 +81,8 @@ impl PagiNode {
             mind,
             gateway,
             market,
+            gate,
+            relays,
             started,
         }
     }
@@ -133,7 +141,14 @@ impl Node for PagiNode {
             uptime_s: self.started.elapsed().as_secs(),
             twins: self.store.list_twins().map_err(store_error)?.len(),
             tools: self.gateway.host().list().len(),
-            peers: self.swarm.peers().await.map_err(swarm_error)?.len(),
+            peers: self
+                .swarm
+                .peers()
+                .await
+                .map_err(swarm_error)?
+                .iter()
+                .filter(|peer| peer.admitted)
+                .count(),
             inference: self.engine_text(),
         })
     }
@@ -143,7 +158,6 @@ impl Node for PagiNode {
     }
 
     async fn metrics(&self) -> Result<String, ApiError> {
-        let stats = serde_json::to_value(self.swarm.stats()).map_err(internal)?;
         let snapshot = self.hive.playbook();
         let mut text = String::new();
         let mut put = |name: &str, kind: &str, help: &str, value: f64| {
@@ -206,19 +220,8 @@ impl Node for PagiNode {
             "Term of the MO in office; 0 without one.",
             term as f64,
         );
-        for (name, value) in stats.as_object().into_iter().flatten() {
-            let kind = if name == "connected" {
-                "gauge"
-            } else {
-                "counter"
-            };
-            put(
-                &format!("pagi_swarm_{name}"),
-                kind,
-                "See the swarm statistics.",
-                value.as_f64().unwrap_or(0.0),
-            );
-        }
+        let members = self.gate.membership().await?.members.len();
+        text.push_str(&reach::metrics(&self.swarm, members).await?);
         Ok(text)
     }
 
@@ -594,10 +597,51 @@ impl Node for PagiNode {
                 peer_id: peer.peer_id,
                 addrs: peer.addrs,
                 agent: peer.agent,
+                admitted: peer.admitted,
+                relayed: peer.relayed,
                 in_mesh: peer.in_mesh,
                 score: peer.score,
             })
             .collect())
+    }
+
+    async fn membership(&self) -> Result<Membership, ApiError> {
+        self.gate.membership().await
+    }
+
+    async fn invite(&self, request: NewInvitation) -> Result<InvitationView, ApiError> {
+        let invitation = self.gate.invite(request, &self.swarm).await?;
+        let detail = json!({"invitation": invitation.id, "invitee": invitation.invitee,
+                            "uses": invitation.uses, "expires_at": invitation.expires_at});
+        self.log_audit("user", "invited", "done", detail).await;
+        Ok(invitation)
+    }
+
+    async fn revoke(&self, request: NewRevocation) -> Result<Membership, ApiError> {
+        let named = targets(&request.targets)?;
+        let detail = json!({"targets": format!("{named:?}")});
+        let membership = self.gate.revoke(named).await?;
+        self.log_audit("user", "revoked", "done", detail).await;
+        Ok(membership)
+    }
+
+    async fn network(&self) -> Result<NetworkView, ApiError> {
+        reach::view(&self.store, &self.swarm, self.relays).await
+    }
+
+    async fn ban(&self, request: NewBan) -> Result<NetworkView, ApiError> {
+        let seconds = request.seconds;
+        let peer = reach::ban(&self.store, &self.swarm, request).await?;
+        let detail = json!({"peer": peer, "seconds": seconds});
+        self.log_audit("user", "peer_banned", "done", detail).await;
+        self.network().await
+    }
+
+    async fn unban(&self, peer: &str) -> Result<NetworkView, ApiError> {
+        let peer = reach::unban(&self.store, &self.swarm, peer).await?;
+        self.log_audit("user", "peer_unbanned", "done", json!({"peer": peer}))
+            .await;
+        self.network().await
     }
 
     async fn playbook(&self) -> Result<PlaybookView, ApiError> {

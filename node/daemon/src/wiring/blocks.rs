@@ -6,7 +6,8 @@
 //! together and the first answer counts.
 //!
 //! The request is [`WANT`] and the CID's bytes; the reply is the block, or nothing where the node
-//! does not have it. Anyone may ask: bitswap serves every block as well.
+//! does not have it. Whoever is let into the swarm may ask. A gated swarm has no bitswap, which would
+//! serve anyone; there the request is the only way.
 
 use std::time::Duration;
 
@@ -66,7 +67,9 @@ pub async fn fetch_asking(
         Ok(Asked { block, by: None })
     };
     let by_request = async {
-        tokio::time::sleep(head_start).await;
+        if !swarm.is_gated() {
+            tokio::time::sleep(head_start).await;
+        }
         let asked = tokio::time::timeout(time, ask(swarm, cid, providers, first, time));
         asked.await.map_err(|_| SwarmError::Timeout)
     };
@@ -91,7 +94,8 @@ async fn ask(
     loop {
         let mut nodes = providers.to_vec();
         if let Ok(peers) = swarm.peers().await {
-            let others = peers.into_iter().map(|peer| peer.peer_id);
+            let others = peers.into_iter().filter(|peer| peer.admitted);
+            let others = others.map(|peer| peer.peer_id);
             nodes.extend(others.filter(|peer| !providers.contains(peer)));
         }
         nodes.truncate(MAX_ASKED);

@@ -8,11 +8,13 @@ mod api;
 mod blocks;
 mod changes;
 mod content;
+mod gate;
 mod gateway;
 mod messages;
 mod natives;
 mod network;
 mod plugins;
+mod reach;
 mod trust;
 mod views;
 mod work;
@@ -26,7 +28,6 @@ use std::{
 use pagi_control::Control;
 use pagi_hive::{Hive, HiveConfig};
 use pagi_messages::{SigningIdentity, wire};
-use pagi_playbook::Genesis;
 use pagi_plugin_host::{HostConfig, ToolHost};
 use pagi_store::Store;
 use pagi_swarm::{Swarm, SwarmConfig};
@@ -35,7 +36,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{api::PagiNode, gateway::Gateway};
-use crate::{cli::CliError, config::Config};
+use crate::{
+    cli::CliError,
+    config::Config,
+    swarms::{self, KnownSwarm},
+};
 
 /// A running node.
 pub struct Running {
@@ -79,15 +84,26 @@ impl Running {
                 "stop the other node that uses this directory, or choose another --data-dir",
             )
         })?;
-        let (swarm, inbound) = pagi_swarm::start(SwarmConfig {
-            secret_key: seed,
-            data_dir: data_dir.to_owned(),
-            swarm: config.node.swarm.clone(),
-            listen: config.node.listen.clone(),
-            bootstrap: config.node.bootstrap.clone(),
-            mdns: config.node.mdns,
-            limits: Default::default(),
-        })
+        let place = Place::of(data_dir, config, &identity)?;
+        store
+            .enter_swarm(config.node.swarm.clone(), place.network.clone())
+            .await
+            .map_err(|error| cannot("the store", &error, "restore it from a backup"))?;
+        let known_peers = store
+            .peers()
+            .map_err(|error| cannot("the store", &error, "restore it from a backup"))?;
+        let (swarm, inbound) = pagi_swarm::start_with(
+            SwarmConfig {
+                secret_key: seed,
+                data_dir: data_dir.to_owned(),
+                swarm: place.network.clone(),
+                listen: place.listen,
+                bootstrap: place.bootstrap,
+                mdns: config.node.mdns,
+                limits: reach::limits(&config.network),
+            },
+            reach::options(config, place.known.as_ref(), known_peers),
+        )
         .await
         .map_err(|error| {
             cannot(
@@ -97,20 +113,27 @@ impl Running {
             )
         })?;
         let topics = network::Topics {
-            coordination: wire::coordination_topic(&config.node.swarm),
-            election: wire::election_topic(&config.node.swarm),
-            work: wire::work_topic(&config.node.swarm),
+            coordination: wire::coordination_topic(&place.network),
+            election: wire::election_topic(&place.network),
+            work: wire::work_topic(&place.network),
         };
         let work_topic = topics.work.clone();
-        for topic in [&topics.coordination, &topics.election, &topics.work] {
+        for topic in [
+            &topics.coordination,
+            &topics.election,
+            &topics.work,
+            &gate::topic(&place.network),
+        ] {
             swarm
                 .subscribe(topic)
                 .await
                 .map_err(|error| cannot("the gossip topic", &error, "report this as a bug"))?;
         }
         let network = Arc::new(network::Network::new(swarm.clone(), topics));
-        let genesis = Genesis::from_toml(config.node.swarm.clone(), pagi_playbooks::BASE)
-            .map_err(|error| cannot("the starter playbook", &error, "report this as a bug"))?;
+        let genesis = match &place.known {
+            Some(known) => known.playbook.clone(),
+            None => swarms::starter(&place.name)?,
+        };
         let hive = Hive::start(
             HiveConfig {
                 identity: identity.clone(),
@@ -129,6 +152,19 @@ impl Running {
                 "restore the data directory from a backup",
             )
         })?;
+
+        reach::enforce_bans(&store, &swarm)
+            .await
+            .map_err(|error| cannot("the bans", &error, "restore the store from a backup"))?;
+        let (gate, keeper) = gate::Gate::open(
+            identity.clone(),
+            place.name.clone(),
+            place.network,
+            place.known,
+            store.clone(),
+            swarm.clone(),
+            hive.clone(),
+        )?;
 
         let installed = installed_plugins(data_dir);
         plugins::open_folder(&installed).map_err(|error| {
@@ -185,7 +221,18 @@ impl Running {
             .map_err(|error| cannot("the native tools", &error, "report this as a bug"))?;
         gateway.discover().await;
 
-        let mut pumps = network::pump(inbound, hive.clone(), mind.clone(), work, network);
+        let came = Arc::new(tokio::sync::Notify::new());
+        let mut pumps = network::pump(
+            inbound,
+            hive.clone(),
+            mind.clone(),
+            work,
+            network,
+            gate.clone(),
+            came.clone(),
+        );
+        pumps.push(keeper);
+        pumps.push(reach::keep_peers(store.clone(), swarm.clone(), came));
         let stop_work = CancellationToken::new();
         let work = tokio::spawn(driver.run(stop_work.clone()));
         let outbox = mind.clone();
@@ -193,7 +240,7 @@ impl Running {
         pumps.push(tokio::spawn(content::announce_pins(swarm.clone())));
         let node = Arc::new(PagiNode::new(
             identity,
-            config.node.swarm.clone(),
+            place.name,
             genesis,
             store.clone(),
             swarm.clone(),
@@ -201,6 +248,8 @@ impl Running {
             mind.clone(),
             gateway,
             market,
+            gate,
+            config.network.relay_server,
             started,
         ));
         node.announce_twins()
@@ -227,12 +276,79 @@ impl Running {
             tracing::error!(%error, "the work of the swarm did not end well");
         }
         self.hive.shutdown().await;
+        reach::remember_peers(&self.store, &self.swarm).await;
         // The step-down message is on its way; the network needs a moment of its own to send it.
         self.swarm.shutdown().await;
         for pump in self.pumps {
             pump.abort();
         }
         self.store.close().await;
+    }
+}
+
+/// The swarm a node starts in.
+struct Place {
+    /// The swarm's name.
+    name: String,
+    /// Its name in topics and protocols.
+    network: String,
+    /// The swarm, unless it is a name alone.
+    known: Option<KnownSwarm>,
+    listen: Vec<String>,
+    bootstrap: Vec<String>,
+}
+
+impl Place {
+    /// The swarm named on the command line, else the one joined last, else the one the configuration
+    /// names.
+    fn of(data_dir: &Path, config: &Config, identity: &SigningIdentity) -> Result<Self, CliError> {
+        let node = &config.node;
+        let known = if node.swarm_named {
+            swarms::find(data_dir, &node.swarm)?
+        } else {
+            swarms::current(data_dir)?
+        };
+        let (mut listen, mut bootstrap) = (node.listen.clone(), node.bootstrap.clone());
+        let Some(known) = known else {
+            return Ok(Self {
+                name: node.swarm.clone(),
+                network: node.swarm.clone(),
+                known: None,
+                listen,
+                bootstrap,
+            });
+        };
+        let me = identity.did().peer_id().ok();
+        for address in &known.bootstrap {
+            let own = me.as_deref() == Some(address.peer_id().as_str());
+            let text = address.to_string();
+            if !own && !bootstrap.contains(&text) {
+                bootstrap.push(text);
+            }
+        }
+        if known.key.is_some() {
+            // The key is for TCP; QUIC would go past it.
+            let tcp = |address: &String| !address.contains("/quic");
+            listen.retain(tcp);
+            bootstrap.retain(tcp);
+            if listen.is_empty() {
+                return Err(CliError::usage(
+                    format!(
+                        "the swarm `{}` has a pre-shared key, which works over TCP alone, and no TCP \
+                         address is listened on",
+                        known.block.genesis().name
+                    ),
+                    "listen on one: --listen /ip4/0.0.0.0/tcp/4011",
+                ));
+            }
+        }
+        Ok(Self {
+            name: known.block.genesis().name.clone(),
+            network: known.network(),
+            listen,
+            bootstrap,
+            known: Some(known),
+        })
     }
 }
 

@@ -17,9 +17,12 @@ use pagi_twin::{
     ports::{Adopted, Collective, PublishError},
 };
 use pagi_work::Work;
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinHandle,
+};
 
-use super::{blocks, messages, work::answer};
+use super::{blocks, gate::Gate, messages, work::answer};
 
 /// Time to fetch one block.
 const FETCH_TIME: Duration = Duration::from_secs(20);
@@ -130,13 +133,16 @@ fn heard(work: &Work, peer_id: &str) {
     }
 }
 
-/// Carries gossip and peer events to the hive, and private requests to those they are for, until the network stops.
+/// Carries gossip and peer events to the hive, and private requests to those they are for, until the
+/// network stops; what is not of a member ends at the gate. `came` is told of peers that come.
 pub fn pump(
     inbound: Inbound,
     hive: Hive,
     mind: Mind,
     work: Work,
     network: Arc<Network>,
+    gate: Gate,
+    came: Arc<Notify>,
 ) -> Vec<JoinHandle<()>> {
     let Inbound {
         mut gossip,
@@ -147,9 +153,12 @@ pub fn pump(
     let asked = network.clone();
     let talk = tokio::spawn({
         let hive = hive.clone();
-        let (network, work) = (network.clone(), work.clone());
+        let (network, work, gate) = (network.clone(), work.clone(), gate.clone());
         async move {
             while let Some(message) = gossip.recv().await {
+                let Some(message) = gate.sieve(message).await else {
+                    continue;
+                };
                 if message.topic == network.topics.work {
                     offered(&work, message);
                     continue;
@@ -183,20 +192,28 @@ pub fn pump(
         }
     });
     let brought = work.clone();
+    let door = gate.clone();
     let come_and_go = tokio::spawn(async move {
         while let Some(event) = peers.recv().await {
             match event {
                 PeerEvent::Connected { peer_id, .. } => {
                     tracing::info!(peer_id, "peer connected");
+                    came.notify_one();
+                    door.arrived(&peer_id).await;
                 }
-                PeerEvent::Subscribed { topic, .. } if topic == network.topics.coordination => {
+                PeerEvent::Subscribed { topic, peer_id }
+                    if topic == network.topics.coordination && door.has_peer(&peer_id) =>
+                {
                     hive.peer_listens();
                 }
-                PeerEvent::Subscribed { topic, peer_id } if topic == network.topics.work => {
+                PeerEvent::Subscribed { topic, peer_id }
+                    if topic == network.topics.work && door.has_peer(&peer_id) =>
+                {
                     heard(&work, &peer_id);
                 }
                 PeerEvent::Disconnected { peer_id } => {
                     tracing::info!(peer_id, "peer gone");
+                    door.left(&peer_id).await;
                     hive.peer_gone(&peer_id).await;
                 }
                 _ => {}
@@ -206,6 +223,9 @@ pub fn pump(
     let places = Arc::new(Semaphore::new(ANSWERED_AT_ONCE));
     let private = tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
+            let Some(request) = gate.receive(request).await else {
+                continue;
+            };
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
             };

@@ -43,7 +43,7 @@ async fn the_examples_of_the_readme_run_as_they_stand() {
     let blocks = marked_blocks(&document("README.md"));
     assert_eq!(
         blocks.len(),
-        2,
+        3,
         "README lost an example, or this test has to learn of one"
     );
     let twin = home.pagi(&["twin", "create"]).await;

@@ -22,6 +22,7 @@ mod content;
 mod crash;
 mod demo;
 mod docs;
+mod join;
 mod messages;
 mod model;
 mod plugins;

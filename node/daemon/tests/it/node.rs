@@ -49,9 +49,14 @@ impl Home {
 
     /// A node to be started here, in a given way.
     pub fn launch(&self) -> Launch<'_> {
+        self.launch_as("run")
+    }
+
+    /// The same with another command that runs a node.
+    pub fn launch_as(&self, name: &str) -> Launch<'_> {
         let mut command = program::command(self.root());
         command
-            .args(["run", "--json", "--no-mdns", "--control", "127.0.0.1:0"])
+            .args([name, "--json", "--no-mdns", "--control", "127.0.0.1:0"])
             .args(["--listen", "/ip4/127.0.0.1/tcp/0"])
             .arg("--data-dir")
             .arg(self.data());

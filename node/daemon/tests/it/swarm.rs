@@ -13,7 +13,7 @@ const PLAYBOOK: &str = "Pull the newest playbook of the hive";
 
 /// The MO's place among `nodes`, once all of them see the same MO in the same term, in an office
 /// in whose election at least `voters` nodes had a vote, and no other node takes itself for MO.
-async fn agreed(nodes: &[&Node], voters: usize) -> usize {
+pub async fn agreed(nodes: &[&Node], voters: usize) -> usize {
     until("the nodes to agree on one MO", async || {
         let (mut offices, mut mos) = (Vec::new(), Vec::new());
         for (at, node) in nodes.iter().enumerate() {

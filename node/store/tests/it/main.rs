@@ -14,4 +14,5 @@ mod model;
 mod opening;
 mod records;
 mod samples;
+mod swarms;
 mod tasks;

@@ -10,6 +10,7 @@ mod blocks;
 mod content;
 mod discovery;
 mod durability;
+mod gate;
 mod gossip;
 mod limits;
 mod reach;

@@ -119,7 +119,9 @@ fn secret_files(dir: &Path, depth: usize, out: &mut Vec<(PathBuf, u32)>) -> io::
         let name = entry.file_name();
         let secret = name == "token"
             || name == "control.sock"
-            || path.extension().is_some_and(|extension| extension == "key");
+            || path
+                .extension()
+                .is_some_and(|extension| extension == "key" || extension == "swarm");
         if secret && !kind.is_symlink() {
             match entry.metadata() {
                 Ok(found) => out.push((path, found.permissions().mode() & 0o777)),

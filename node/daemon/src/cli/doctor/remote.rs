@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use pagi_api::{
+    membership::Membership,
     swarm::{MoView, NodeInfo, PlaybookCheck},
     tools::Plugin,
 };
@@ -30,6 +31,10 @@ pub(super) async fn checks(client: &Client, dir: &Path) -> Vec<Check> {
         listening(&node.listen),
         peers(node.peers, bootstrap_configured(dir)),
     ];
+    checks.push(match get(client, "/swarm/members").await {
+        Ok(membership) => swarm(&membership),
+        Err(error) => Check::fail("swarm", error.cause, error.next),
+    });
     checks.push(match get(client, "/mo").await {
         Ok(view) => mo(&view),
         Err(error) => Check::fail("MO", error.cause, error.next),
@@ -105,6 +110,28 @@ fn peers(count: usize, bootstrap: bool) -> Check {
             "none; no bootstrap address is configured, so the node is alone",
         ),
         (count, _) => Check::ok("peers", format!("{count} connected")),
+    }
+}
+
+/// Whether the node is in the swarm it belongs to.
+fn swarm(membership: &Membership) -> Check {
+    const NAME: &str = "swarm";
+    let name = &membership.name;
+    match (membership.standing.as_str(), membership.refused_by.first()) {
+        ("waiting", None) => Check::warn(
+            NAME,
+            format!("no member of {name} has let this node in yet"),
+            "wait until one is reached; `pagi peers` shows whom it is connected with",
+        ),
+        (_, Some(refused)) => Check::fail(
+            NAME,
+            format!(
+                "{} does not let this node in: {}",
+                refused.did, refused.reason
+            ),
+            "ask a founder for an invitation and `pagi swarm join` with it",
+        ),
+        (standing, None) => Check::ok(NAME, format!("{name}, {standing}")),
     }
 }
 
