@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{SECRET, config, start, start_with};
 
-const GUARDED: [(&str, &str); 6] = [
+const GUARDED: [(&str, &str); 9] = [
     ("GET", "/twins"),
     ("POST", "/twins"),
     ("POST", "/interact/t1"),
