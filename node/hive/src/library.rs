@@ -347,8 +347,15 @@ impl Library {
             }
             Command::HeadsAnnounced { heads, from } => {
                 let now = now_ms();
+                let office = self.office.borrow().clone();
+                let by_mo = office.is_some_and(|office| office.mo == from);
                 for head in heads.into_iter().take(HEADS.waiting) {
-                    if !self.dag.contains(&head) {
+                    if self.dag.contains(&head) {
+                        continue;
+                    }
+                    if by_mo {
+                        self.heads.offer_by_mo(head, &from, now);
+                    } else {
                         self.heads.offer(head, &from, now);
                     }
                 }
