@@ -102,7 +102,7 @@ enum Done {
     Published(artifacts::Published),
     Head(history::Fetched),
     Adopt(history::Adopted),
-    Merge(Box<merging::Job>, Result<merging::Made, HiveError>),
+    Merge(Box<merging::Finished>),
 }
 
 /// Artifacts that arrive together are merged together: the MO waits this long for more.
@@ -371,7 +371,7 @@ impl Library {
             Done::Published(published) => self.published(published).await,
             Done::Head(fetched) => self.head_fetched(fetched).await,
             Done::Adopt(adopted) => self.adopt(adopted).await,
-            Done::Merge(job, result) => self.merged(*job, result).await,
+            Done::Merge(finished) => self.merged(*finished).await,
         }
     }
 

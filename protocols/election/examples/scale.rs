@@ -405,10 +405,8 @@ fn main() {
             let (before, at) = ((sim.sent, sim.received, sim.elections), sim.now);
             let mut gone = VecDeque::new();
             for _ in 0..20 {
-                sim.churn(
-                    (n / 100).max(usize::from(n >= 10 && sim.rng.below(10) == 0)),
-                    &mut gone,
-                );
+                let few = usize::from(n >= 10 && sim.rng.below(10) == 0);
+                sim.churn((n / 100).max(few), &mut gone);
                 looked += 1;
                 agreed += usize::from(sim.agreement(0) >= 0.95);
             }
