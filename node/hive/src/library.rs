@@ -253,15 +253,20 @@ impl Library {
         let mut remind = tokio::time::interval(REMIND);
         remind.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut office, mut live) = (library.office.clone(), library.live.clone());
-        let mut merge_at: Option<Instant> = None;
+        let (mut merge_at, mut elections): (Option<Instant>, bool) = (None, true);
         loop {
             library.fetch_due();
             let due = library.next_due();
             let outcome = tokio::select! {
                 () = stop.cancelled() => break,
                 Some(done) = results.recv() => library.finished(done).await,
-                changed = office.changed() => match changed {
-                    Err(_) => break,
+                changed = office.changed(), if elections => match changed {
+                    // The election has ended on this node; what others do is taken in no more, but
+                    // its own twins still learn, and it answers.
+                    Err(_) => {
+                        elections = false;
+                        Ok(())
+                    }
                     Ok(()) => library.office_changed().await,
                 },
                 changed = live.changed() => match changed {

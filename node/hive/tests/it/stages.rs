@@ -43,5 +43,5 @@ async fn a_node_ten_thousand_revisions_behind_catches_up() {
     same_head(&[&a, &b], &[]).await;
     assert_eq!(b.hive.playbook().revisions, BEHIND);
     assert_eq!(b.hive.verify().await.unwrap().revisions, BEHIND);
-    assert!(BEHIND > 5 * STAGE_REVISIONS);
+    const { assert!(BEHIND > 5 * STAGE_REVISIONS) };
 }
