@@ -48,6 +48,8 @@ class Node:
         response = connection.getresponse()
         text = response.read()
         connection.close()
+        if response.status == 404:
+            return {}
         if response.status >= 300:
             raise SystemExit(f"{method} {path}: {response.status} {text!r}")
         return json.loads(text)
@@ -88,7 +90,7 @@ def same_head(nodes, artifact):
         heads = {answer["head"] for answer in seen}
         if len(heads) != 1:
             return heads, False
-        states = [node.call("GET", f"/artifacts/{artifact}")["status"] for node in nodes if artifact]
+        states = [node.call("GET", f"/artifacts/{artifact}").get("status") for node in nodes]
         return (heads, states), all(state == "merged" for state in states)
 
     return until("one head", look)[0]

@@ -53,6 +53,8 @@ struct Entry {
     sources: Vec<Did>,
     tries: u32,
     due_ms: u64,
+    /// Something changed while it was being fetched: what comes of the fetch may be out of date.
+    woken: bool,
 }
 
 /// The announcements of one kind.
@@ -86,6 +88,16 @@ impl Intake {
 
     /// `from` announced `cid` at `now_ms`.
     pub fn offer(&mut self, cid: Cid, from: &Did, now_ms: u64) -> Offer {
+        self.announce(cid, from, false, now_ms)
+    }
+
+    /// As [`offer`](Self::offer), by somebody whose word counts: it is remembered among the
+    /// announcers even where they are many.
+    pub fn offer_by_mo(&mut self, cid: Cid, from: &Did, now_ms: u64) -> Offer {
+        self.announce(cid, from, true, now_ms)
+    }
+
+    fn announce(&mut self, cid: Cid, from: &Did, counts: bool, now_ms: u64) -> Offer {
         if self.refused.contains(&cid) {
             return Offer::Refused;
         }
@@ -94,10 +106,16 @@ impl Intake {
             .get(from)
             .is_some_and(|all| all.len() >= self.quota.waiting && !all.contains(&cid));
         if let Some(entry) = self.entries.get_mut(&cid) {
-            if !entry.sources.contains(from) && entry.sources.len() < MAX_SOURCES && !over {
-                entry.sources.push(from.clone());
+            let room = entry.sources.len() < MAX_SOURCES || counts;
+            if !entry.sources.contains(from) && room && (!over || counts) {
+                let dropped = (entry.sources.len() >= MAX_SOURCES).then(|| entry.sources.pop());
+                entry.sources.insert(0, from.clone());
                 entry.due_ms = entry.due_ms.min(now_ms);
+                entry.woken = true;
                 self.by_source.entry(from.clone()).or_default().insert(cid);
+                if let Some(dropped) = dropped.flatten() {
+                    self.unlist(&dropped, &cid);
+                }
             }
             return Offer::Known;
         }
@@ -108,6 +126,7 @@ impl Intake {
             sources: vec![from.clone()],
             tries: 0,
             due_ms: now_ms,
+            woken: false,
         };
         self.entries.insert(cid, entry);
         self.by_source.entry(from.clone()).or_default().insert(cid);
@@ -163,6 +182,9 @@ impl Intake {
             Some((source.clone(), *cid))
         })?;
         self.running.insert(cid, source.clone());
+        if let Some(entry) = self.entries.get_mut(&cid) {
+            entry.woken = false;
+        }
         self.turn = Some(source);
         Some((cid, self.sources(&cid)))
     }
@@ -194,7 +216,8 @@ impl Intake {
     pub fn postpone(&mut self, cid: &Cid, now_ms: u64) {
         self.running.remove(cid);
         if let Some(entry) = self.entries.get_mut(cid) {
-            entry.due_ms = now_ms.saturating_add(LONGEST_WAIT_MS);
+            let wait = if entry.woken { 0 } else { LONGEST_WAIT_MS };
+            entry.due_ms = now_ms.saturating_add(wait);
         }
     }
 
@@ -211,11 +234,15 @@ impl Intake {
     pub fn forget(&mut self, cid: &Cid) {
         self.running.remove(cid);
         for source in self.entries.remove(cid).into_iter().flat_map(|e| e.sources) {
-            if let Some(all) = self.by_source.get_mut(&source) {
-                all.remove(cid);
-                if all.is_empty() {
-                    self.by_source.remove(&source);
-                }
+            self.unlist(&source, cid);
+        }
+    }
+
+    fn unlist(&mut self, source: &Did, cid: &Cid) {
+        if let Some(all) = self.by_source.get_mut(source) {
+            all.remove(cid);
+            if all.is_empty() {
+                self.by_source.remove(source);
             }
         }
     }
@@ -237,6 +264,7 @@ impl Intake {
     pub fn wake(&mut self, now_ms: u64) {
         for entry in self.entries.values_mut() {
             entry.due_ms = entry.due_ms.min(now_ms);
+            entry.woken = true;
         }
     }
 
@@ -368,6 +396,30 @@ mod tests {
         assert!(intake.next(5).is_some());
     }
 
+    #[test]
+    fn what_changes_during_a_fetch_is_not_lost() {
+        let mut intake = Intake::new(QUOTA);
+        intake.offer(cid(1), &did(1), 0);
+        intake.next(0).unwrap();
+        intake.wake(1);
+        intake.postpone(&cid(1), 2);
+        assert!(intake.next(2).is_some(), "it is judged again at once");
+        intake.postpone(&cid(1), 3);
+        assert_eq!(intake.next(3), None);
+    }
+
+    #[test]
+    fn the_mo_is_remembered_among_many_announcers() {
+        let mut intake = Intake::new(QUOTA);
+        for source in 1..=9 {
+            intake.offer(cid(1), &did(source), 0);
+        }
+        assert!(!intake.sources(&cid(1)).contains(&did(9)));
+        intake.offer_by_mo(cid(1), &did(9), 0);
+        let sources = intake.sources(&cid(1));
+        assert!(sources.contains(&did(9)) && sources.len() == MAX_SOURCES);
+    }
+
     proptest! {
         #[test]
         fn the_index_and_the_entries_agree(
@@ -379,7 +431,8 @@ mod tests {
                     0..=2 => { intake.offer(cid(n), &did(source), now); }
                     3 => { intake.next(now); }
                     4 => intake.retry(&cid(n), now),
-                    5 => intake.refuse(cid(n)),
+                    5 if n % 2 == 0 => intake.refuse(cid(n)),
+                    5 => { intake.offer_by_mo(cid(n), &did(source), now); }
                     _ => intake.forget(&cid(n)),
                 }
                 prop_assert!(intake.entries.len() <= QUOTA.total);
@@ -388,7 +441,6 @@ mod tests {
                     intake.by_source.values().flatten().copied().collect();
                 let held: BTreeSet<Cid> = intake.entries.keys().copied().collect();
                 prop_assert_eq!(listed, held);
-                prop_assert!(intake.by_source.values().all(|all| all.len() <= QUOTA.waiting));
                 prop_assert!(intake.running.keys().all(|cid| intake.entries.contains_key(cid)));
             }
         }

@@ -102,7 +102,7 @@ enum Done {
     Published(artifacts::Published),
     Head(history::Fetched),
     Adopt(history::Adopted),
-    Merge(Box<merging::Job>, Box<Result<merging::Made, HiveError>>),
+    Merge(Box<merging::Finished>),
 }
 
 /// Artifacts that arrive together are merged together: the MO waits this long for more.
@@ -253,15 +253,20 @@ impl Library {
         let mut remind = tokio::time::interval(REMIND);
         remind.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut office, mut live) = (library.office.clone(), library.live.clone());
-        let mut merge_at: Option<Instant> = None;
+        let (mut merge_at, mut elections): (Option<Instant>, bool) = (None, true);
         loop {
             library.fetch_due();
             let due = library.next_due();
             let outcome = tokio::select! {
                 () = stop.cancelled() => break,
                 Some(done) = results.recv() => library.finished(done).await,
-                changed = office.changed() => match changed {
-                    Err(_) => break,
+                changed = office.changed(), if elections => match changed {
+                    // The election has ended on this node; what others do is taken in no more, but
+                    // its own twins still learn, and it answers.
+                    Err(_) => {
+                        elections = false;
+                        Ok(())
+                    }
                     Ok(()) => library.office_changed().await,
                 },
                 changed = live.changed() => match changed {
@@ -347,8 +352,15 @@ impl Library {
             }
             Command::HeadsAnnounced { heads, from } => {
                 let now = now_ms();
+                let office = self.office.borrow().clone();
+                let by_mo = office.is_some_and(|office| office.mo == from);
                 for head in heads.into_iter().take(HEADS.waiting) {
-                    if !self.dag.contains(&head) {
+                    if self.dag.contains(&head) {
+                        continue;
+                    }
+                    if by_mo {
+                        self.heads.offer_by_mo(head, &from, now);
+                    } else {
                         self.heads.offer(head, &from, now);
                     }
                 }
@@ -364,7 +376,7 @@ impl Library {
             Done::Published(published) => self.published(published).await,
             Done::Head(fetched) => self.head_fetched(fetched).await,
             Done::Adopt(adopted) => self.adopt(adopted).await,
-            Done::Merge(job, result) => self.merged(*job, *result).await,
+            Done::Merge(finished) => self.merged(*finished).await,
         }
     }
 

@@ -24,7 +24,7 @@ fn main() {
         .collect();
     let start = Instant::now();
     let (mut dag, mut blocks) = (Dag::new(genesis()).unwrap(), Vec::new());
-    let mut fork: Option<Dag> = None;
+    let mut fork: Option<pagi_playbook::Revision> = None;
     for n in 0..wanted {
         let author = &authors[n % authors.len()];
         let step = CaseStep {
@@ -48,15 +48,18 @@ fn main() {
             delta,
         };
         // Once in ten, two revisions follow the same head.
-        let base = match n % 10 {
-            8 => {
-                fork = Some(dag.clone());
-                &dag
+        let mut revision = dag.next(vec![merged.clone()], 1, None, None, n as u64);
+        match n % 10 {
+            8 => fork = Some(revision.clone()),
+            9 => {
+                if let Some(same) = fork.take() {
+                    revision = same;
+                    revision.merged = vec![merged];
+                    revision.timestamp = n as u64;
+                }
             }
-            9 => fork.as_ref().unwrap_or(&dag),
-            _ => &dag,
-        };
-        let revision = base.next(vec![merged], 1, None, None, n as u64);
+            _ => {}
+        }
         let signed = Verified::sign(author, revision).unwrap();
         let (cid, bytes) = seal(&signed).unwrap();
         dag.insert(cid, &signed).unwrap();

@@ -257,8 +257,10 @@ mod tests {
         let report = sandbox.evaluate(base(), honest).await.unwrap();
         assert_eq!(report.verdict(), Ok(()), "{report:?}");
         // A case that answers every question about memory with a sum, behind a long honest text.
+        let terms = pagi_twin::lexical::term_set("How much memory does this machine use?");
+        let terms: Vec<&str> = terms.iter().map(String::as_str).collect();
         let wrong = case(
-            &["machin", "memori", "much", "use"],
+            &terms,
             "calculator",
             &[("expression", Fill::Const(json!("1+1")))],
         );

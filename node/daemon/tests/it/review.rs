@@ -89,7 +89,7 @@ async fn the_mo_names_the_gate_that_refused_and_the_report_that_let_in() {
     };
     // A case that answers every question about memory with a sum.
     let case = pagi_playbook::Case::new(
-        ["machin", "memori", "much", "use"].map(str::to_owned),
+        pagi_twin::lexical::term_set("How much memory does this machine use?"),
         vec![pagi_playbook::CaseStep {
             tool: "calculator".into(),
             parameters: [(

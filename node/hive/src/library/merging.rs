@@ -40,6 +40,12 @@ pub(super) struct Job {
     picked: Vec<Picked>,
 }
 
+/// A merge that ended.
+pub(super) struct Finished {
+    job: Job,
+    result: Result<Made, HiveError>,
+}
+
 /// A revision whose blocks are stored.
 pub(super) struct Made {
     /// What the evaluation let through of the job's artifacts.
@@ -115,20 +121,17 @@ impl Library {
         self.merging = true;
         let (dag, identity) = (self.dag.clone(), self.identity.clone());
         let (content, evaluate) = (self.content.clone(), self.evaluate.clone());
-        let job = Box::new(Job { office, picked });
+        let job = Job { office, picked };
         self.beside(async move {
-            let made = job.run(dag, identity, content, evaluate).await;
-            Done::Merge(job, Box::new(made))
+            let result = job.run(dag, identity, content, evaluate).await;
+            Done::Merge(Box::new(Finished { job, result }))
         });
         Ok(())
     }
 
     /// Takes the made revision in, if this node still holds the office it was made in.
-    pub(super) async fn merged(
-        &mut self,
-        job: Job,
-        result: Result<Made, HiveError>,
-    ) -> Result<(), HiveError> {
+    pub(super) async fn merged(&mut self, finished: Finished) -> Result<(), HiveError> {
+        let Finished { job, result } = finished;
         self.merging = false;
         let made = result?;
         for (cid, refused) in made.refused {

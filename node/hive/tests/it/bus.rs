@@ -34,6 +34,8 @@ struct State {
     full: BTreeSet<String>,
     /// Nodes whose gossip is never sent.
     stuck: BTreeSet<String>,
+    /// Nodes that never answer when they are asked for what they do not have.
+    silent: BTreeSet<String>,
     /// How often each block was asked for.
     asked: BTreeMap<Cid, usize>,
 }
@@ -75,6 +77,11 @@ impl Bus {
     /// What `peer` publishes never leaves it, and publishing never returns, from now on.
     pub fn set_stuck(&self, peer: &str) {
         self.state(|state| state.stuck.insert(peer.to_owned()));
+    }
+
+    /// Whoever asks `peer` for a block that nobody has waits for ever, from now on.
+    pub fn set_silent(&self, peer: &str) {
+        self.state(|state| state.silent.insert(peer.to_owned()));
     }
 
     /// The reasons `peer` was reported for.
@@ -206,7 +213,8 @@ impl Content for Line {
     }
 
     async fn get(&self, cid: &Cid, providers: &[String]) -> Result<Vec<u8>, NetworkError> {
-        self.bus
+        let found = self
+            .bus
             .state(|state| {
                 let own = state.blocks.get(&self.peer);
                 if own.is_none_or(|own| !own.contains_key(cid)) {
@@ -217,7 +225,12 @@ impl Content for Line {
                     .filter(|peer| Bus::reachable(state, &self.peer, peer))
                     .find_map(|peer| state.blocks.get(peer)?.get(cid).cloned())
             })
-            .ok_or_else(|| NetworkError(format!("nobody has {cid}")))
+            .ok_or_else(|| NetworkError(format!("nobody has {cid}")));
+        let silent = |state: &mut State| providers.iter().any(|peer| state.silent.contains(peer));
+        if found.is_err() && self.bus.state(silent) {
+            std::future::pending::<()>().await;
+        }
+        found
     }
 }
 
