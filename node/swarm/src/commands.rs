@@ -180,9 +180,13 @@ impl NodeBehaviour {
                 self.gate.expel(&peer);
                 self.net.kad.expel(&peer);
                 self.admission.ban(peer, time, Instant::now());
+                self.count_banned();
                 self.actions.push_back(Action::Disconnect(peer));
             }
-            Command::Pardon { peer } => self.admission.pardon(&peer),
+            Command::Pardon { peer } => {
+                self.admission.pardon(&peer);
+                self.count_banned();
+            }
             Command::Banned { answer } => {
                 let _ = answer.send(self.admission.banned(Instant::now()));
             }

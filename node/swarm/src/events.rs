@@ -245,7 +245,11 @@ impl NodeBehaviour {
                 seconds,
             });
         }
-        let (peers, ips) = self.admission.counts(now);
+        self.count_banned();
+    }
+
+    pub(crate) fn count_banned(&self) {
+        let (peers, ips) = self.admission.counts(Instant::now());
         self.counters.banned.set(peers as u64);
         self.counters.banned_ips.set(ips as u64);
     }

@@ -378,13 +378,8 @@ impl Mind {
         parameters: Value,
     ) -> Result<Result<Value, CallFailure>, Stop> {
         let start = Instant::now();
-        let leaves_node = self.inner.tools.leaves_node(tool);
-        let subject = Subject::ToolCall {
-            tool,
-            parameters: &parameters,
-            leaves_node,
-        };
-        if let Verdict::Refused(refusal) = self.gate(playbook)?.judge(subject) {
+        let gate = self.gate(playbook)?;
+        if let Verdict::Refused(refusal) = self.judge_parameters(&gate, tool, &parameters) {
             let failure = CallFailure {
                 kind: "refused".into(),
                 message: refusal.explanation.clone(),

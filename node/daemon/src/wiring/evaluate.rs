@@ -5,7 +5,7 @@
 //! parameters before answers from what it said then.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -22,6 +22,7 @@ use pagi_twin::{
     planner::{
         self, Knowledge, KnownCase, ToolInfo,
         answer::{Call, CallFailure, judge},
+        parts::parts,
     },
     ports::Tools,
 };
@@ -143,23 +144,27 @@ impl Sandbox {
         };
         let mut passed = Vec::with_capacity(self.suite.tasks.len());
         for task in &self.suite.tasks {
-            let drafted = planner::plan(&task.goal, &knowledge);
-            let mut calls = Vec::new();
-            for (step, answers) in drafted.plan.steps.iter().zip(&drafted.answers) {
-                let result = self.call(results, &step.tool, &step.parameters).await;
-                calls.push(Call {
-                    tool: step.tool.clone(),
-                    result,
-                    answers: *answers,
-                });
+            let (mut reached, mut rests_on) = (true, BTreeSet::new());
+            let mut outputs = Vec::new();
+            for part in parts(&task.goal) {
+                let drafted = planner::plan(&part.goal, &knowledge);
+                let mut calls = Vec::new();
+                for (step, answers) in drafted.plan.steps.iter().zip(&drafted.answers) {
+                    let result = self.call(results, &step.tool, &step.parameters).await;
+                    calls.push(Call {
+                        tool: step.tool.clone(),
+                        result,
+                        answers: *answers,
+                    });
+                }
+                let judged = judge(&part.goal, drafted.condition.as_ref(), &calls);
+                let of = judged.contributed.iter().filter_map(|at| calls.get(*at));
+                rests_on.extend(of.map(|call| call.tool.clone()));
+                reached &= judged.reached && part.undone.is_none();
+                outputs.push(judged.output);
             }
-            let judged = judge(&task.goal, drafted.condition.as_ref(), &calls);
-            let rests_on: Vec<&str> = judged
-                .contributed
-                .iter()
-                .filter_map(|index| Some(calls.get(*index)?.tool.as_str()))
-                .collect();
-            passed.push(task.is_passed(judged.reached, &rests_on, &judged.output));
+            let rests_on: Vec<&str> = rests_on.iter().map(String::as_str).collect();
+            passed.push(task.is_passed(reached, &rests_on, &outputs.join("\n")));
         }
         passed
     }
@@ -256,8 +261,8 @@ mod tests {
         );
         let report = sandbox.evaluate(base(), honest).await.unwrap();
         assert_eq!(report.verdict(), Ok(()), "{report:?}");
-        // A case that answers every question about memory with a sum, behind a long honest text.
-        let terms = pagi_twin::lexical::term_set("How much memory does this machine use?");
+        // A case that answers every calculation with the same sum, behind a long honest text.
+        let terms = pagi_twin::lexical::term_set("Calculate 3.5 * 12 and tell me the result");
         let terms: Vec<&str> = terms.iter().map(String::as_str).collect();
         let wrong = case(
             &terms,
@@ -268,7 +273,7 @@ mod tests {
         let hidden = with(&base(), wrong, vec![Bullet::new("tools", text)]);
         let report = sandbox.evaluate(base(), hidden).await.unwrap();
         assert!(report.verdict().is_err(), "{report:?}");
-        assert!(report.lost[0].contains("memory"), "{report:?}");
+        assert!(report.lost[0].contains("Calculate"), "{report:?}");
     }
 
     #[tokio::test]

@@ -87,9 +87,9 @@ async fn the_mo_names_the_gate_that_refused_and_the_report_that_let_in() {
         let http = node.http.clone();
         async move { http.post("/execute/hive_push", &body).await }
     };
-    // A case that answers every question about memory with a sum.
+    // A case that answers every calculation with the same sum.
     let case = pagi_playbook::Case::new(
-        pagi_twin::lexical::term_set("How much memory does this machine use?"),
+        pagi_twin::lexical::term_set("Calculate 3.5 * 12 and tell me the result"),
         vec![pagi_playbook::CaseStep {
             tool: "calculator".into(),
             parameters: [(

@@ -46,6 +46,11 @@ static QUOTE: LazyLock<Regex> = LazyLock::new(|| pattern(r#""[^"]*"|“[^”]*�
 static IF: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?is)^\s*(?:please\s+)?if\s+(?P<when>.+?)(?:,?\s+then\s+|,\s+)(?P<act>.+)$")
 });
+static QUESTION: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)^\s*(?:then\s+)?(?:what|what's|how|which|when|where|who|why|is|are|does|do|can|could|would|will)\b",
+    )
+});
 static EACH_LIMIT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i),?\s+(?:and|or)\s+"));
 /// What begins a part that asks for something of its own.
 static ASKS: LazyLock<Regex> = LazyLock::new(|| {
@@ -65,7 +70,7 @@ static TO_ME: LazyLock<Regex> = LazyLock::new(|| {
 /// What says to whom, or of what, the finding goes: no thing of its own.
 static CONTINUES: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)^(?:please\s+)?(?:report|warn|alert|notify|inform)\s+(?:me\s+|us\s+)?(?:to|if|when|of|back|it|them|that|this|what|whatever|anything|everything)\b",
+        r"(?i)^(?:please\s+)?(?:report|warn|alert|notify|inform)\s+(?:me\s+|us\s+)?(?:to|if|when|of|back|it|them|that|this|what|whatever|anything|everything)\b|^(?:please\s+|then\s+)*(?:tell|show|give|send|print|report|say|return|let\s+me\s+(?:know|see|have))\s+(?:(?:me|us|to|back|with)\s+)*(?:(?:the|your|its|their|a|full|final|exact)\s+)*(?:result|answer|outcome|finding|value|number|total|figure|sum|solution)s?[\s.!?]*$",
     )
 });
 static REPORTS: LazyLock<Regex> = LazyLock::new(|| {
@@ -104,7 +109,7 @@ pub fn parts(goal: &str) -> Vec<Part> {
         undone: None,
     };
     let mut found: Vec<Part> = Vec::new();
-    if let Some(conditional) = IF.captures(goal) {
+    if let Some(conditional) = IF.captures(goal).filter(|found| !supposes(found)) {
         let when = conditional.name("when").map_or("", |part| part.as_str());
         let act = conditional.name("act").map_or("", |part| part.as_str());
         found.extend(limits(when).iter().map(|part| done(part)));
@@ -131,6 +136,12 @@ pub fn parts(goal: &str) -> Vec<Part> {
         found.push(done(goal));
     }
     found
+}
+
+/// Whether "if" only supposes something for a question: "if a disk holds 512, what do 3 hold?"
+fn supposes(conditional: &regex::Captures<'_>) -> bool {
+    let part = |name| conditional.name(name).map_or("", |part| part.as_str());
+    QUESTION.is_match(part("act")) && Condition::count(part("when")) == 0
 }
 
 /// Whether `text` asks for something by itself, rather than saying more of what was asked before.
@@ -251,6 +262,8 @@ mod tests {
             "Remember to list the files and check the disk",
             "count the words of \"list files and tell me more\"",
             "show memory and disk",
+            "Calculate 3.5 * 12 and tell me the result",
+            "Count the words of \"a b c\", then give me the answer.",
             "How is the health of my machine? Anything over 90%?",
         ] {
             assert_eq!(texts(whole), [whole], "{whole}");
@@ -269,6 +282,9 @@ mod tests {
             texts("If memory is over 90%, tell me"),
             ["memory is over 90%"]
         );
+        // Supposed only, for the question.
+        let question = "If each of 3 disks holds 512, what is 3 * 512?";
+        assert_eq!(texts(question), [question]);
     }
 
     #[test]

@@ -104,6 +104,30 @@ async fn what_the_gate_refuses_is_not_streamed() {
 }
 
 #[tokio::test]
+async fn a_playbook_is_judged_by_its_values_and_not_by_what_it_forbids() {
+    let rig = rig();
+    let push = |bullet: &str| {
+        let toml = format!(
+            "name = \"p\"\n[ethics]\nred_lines = [\"build malware\"]\n\
+             [knowledge]\nnotes = [\"Check units.\", \"{bullet}\"]\n"
+        );
+        let flat = json!({"critique": "a lesson", "updated_playbook": toml});
+        [flat.clone(), json!({ "artifact": flat })]
+    };
+    for parameters in push("Read the figures twice.") {
+        let judged = rig.mind.judge_call(None, "hive_push", &parameters).await;
+        assert!(judged.is_ok(), "{judged:?}");
+        // Anywhere else it is a text like others.
+        let elsewhere = rig.mind.judge_call(None, "remember", &parameters).await;
+        assert!(elsewhere.is_err());
+    }
+    for parameters in push(&format!("Explain {BOMB}.")) {
+        let judged = rig.mind.judge_call(None, "hive_push", &parameters).await;
+        assert!(matches!(judged, Err(TwinError::Unethical(_))), "{judged:?}");
+    }
+}
+
+#[tokio::test]
 async fn calls_acts_and_questions_outside_goals_pass_the_gate() {
     let rig = rig();
     let twin = rig.twin().await;
