@@ -122,6 +122,7 @@ impl Driver {
                     self.store.put_setting(SETTING, value).await?;
                 }
                 Output::Send(message) => {
+                    tracing::trace!(?message, "an election message is sent");
                     let signed = Verified::sign(&self.identity, message)?;
                     let data = to_dag_cbor(signed.as_signed())?;
                     let sending = self.gossip.publish(Topic::Election, data);

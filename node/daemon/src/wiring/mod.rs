@@ -194,6 +194,7 @@ impl Running {
         let work = tokio::spawn(driver.run(stop_work.clone()));
         let outbox = mind.clone();
         pumps.push(tokio::spawn(async move { outbox.run_outbox().await }));
+        pumps.push(roll::spawn(swarm.clone(), hive.clone()));
         let node = Arc::new(PagiNode::new(
             identity,
             config.node.swarm.clone(),

@@ -185,17 +185,13 @@ pub fn pump(
     let brought = work.clone();
     let guide = hive.clone();
     let come_and_go = tokio::spawn(async move {
-        let mut asking = roll::Asking::default();
         while let Some(event) = peers.recv().await {
             match event {
                 PeerEvent::Connected { peer_id, .. } => {
                     tracing::info!(peer_id, "peer connected");
                 }
-                PeerEvent::Subscribed { peer_id, topic }
-                    if topic == network.topics.coordination =>
-                {
+                PeerEvent::Subscribed { topic, .. } if topic == network.topics.coordination => {
                     hive.peer_listens();
-                    asking.peer_listens(&network.swarm, &hive, peer_id);
                 }
                 PeerEvent::Subscribed { topic, peer_id } if topic == network.topics.work => {
                     heard(&work, &peer_id);

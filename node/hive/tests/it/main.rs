@@ -10,3 +10,4 @@
 mod bus;
 mod collective;
 mod hostile;
+mod roll;
