@@ -1,7 +1,7 @@
 //! Joins the rooms of a node: each of them names what it needs as small traits, and here, and only
 //! here, the siblings meet.
 //!
-//! Start order: keys, store, network, hive, tools, mind, control. Stop order is the reverse, so that
+//! Start order: store, keys, network, hive, tools, mind, control. Stop order is the reverse, so that
 //! nothing is acknowledged that cannot be stored any more.
 
 mod api;
