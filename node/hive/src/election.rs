@@ -175,6 +175,7 @@ impl Driver {
                     self.store.put_setting(SETTING, value).await?;
                 }
                 Output::Send(message) => {
+                    tracing::trace!(?message, "an election message is sent");
                     let signed = Verified::sign(&self.identity, message)?;
                     let data = to_dag_cbor(signed.as_signed())?;
                     if self.outgoing.try_send(data).is_err() {

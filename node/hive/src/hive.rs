@@ -69,6 +69,7 @@ struct Inner {
     /// Twins to be announced: new or changed ones.
     changed: watch::Sender<BTreeSet<String>>,
     greet: Notify,
+    roll_wanted: Notify,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -146,6 +147,7 @@ impl Hive {
                 twins: Mutex::default(),
                 changed: watch::Sender::default(),
                 greet: Notify::new(),
+                roll_wanted: Notify::new(),
                 stop,
                 tasks,
             }),
@@ -355,7 +357,12 @@ impl Hive {
     ) -> Result<(), HiveError> {
         let from = message.author().clone();
         if self.node_heard(&from, now) {
-            self.inner.greet.notify_one();
+            // Everybody greets in a small swarm; in a large one that would be a storm, and whoever
+            // came to know somebody now may lack others as well.
+            if self.view(|view| view.is_small()) {
+                self.inner.greet.notify_one();
+            }
+            self.inner.roll_wanted.notify_one();
         }
         self.act_on(message, from, data, now).await
     }
@@ -443,14 +450,21 @@ impl Hive {
     /// A peer connected and listens to the coordination topic: say hello soon.
     pub fn peer_listens(&self) {
         self.inner.greet.notify_one();
+        self.inner.roll_wanted.notify_one();
     }
 
-    /// A peer's last connection closed. In a small swarm that is the first sign of a dead node.
+    /// Waits until a neighbour should be asked for its roll.
+    pub async fn roll_wanted(&self) {
+        self.inner.roll_wanted.notified().await;
+    }
+
+    /// A peer's last connection closed. In a small swarm that is the first sign of a dead node; in a
+    /// large one, connections come and go.
     pub async fn peer_gone(&self, peer_id: &str) {
         let Ok(did) = Did::from_peer_id(peer_id) else {
             return;
         };
-        if self.view(|view| view.node_gone(&did)) {
+        if self.view(|view| view.peer_gone(&did, now_ms())) {
             self.view_changed();
             let _ = self.election_input(Input::MemberLost { did }).await;
         }

@@ -78,6 +78,25 @@ impl LiveView {
         self.nodes.remove(node).is_some()
     }
 
+    /// The connection with a node is gone. Returns whether the node was dropped for it: in a large
+    /// swarm it gets a period, in which a living node is heard by another way.
+    pub fn peer_gone(&mut self, node: &Did, now_ms: u64) -> bool {
+        if self.is_small() {
+            return self.node_gone(node);
+        }
+        let last = now_ms.saturating_sub(self.patience_ms() - self.period_ms());
+        if let Some(heard) = self.nodes.get_mut(node) {
+            *heard = last.min(*heard);
+        }
+        false
+    }
+
+    /// Whether everybody can greet everybody.
+    #[must_use]
+    pub fn is_small(&self) -> bool {
+        self.nodes.len() < GREETING_SWARM
+    }
+
     /// Drops what was not heard for too long; returns the nodes dropped.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Did> {
         let patience = self.patience_ms();
@@ -106,7 +125,7 @@ impl LiveView {
     /// small swarm everybody greets everybody at once; in a large one that would be a storm.
     #[must_use]
     pub fn greeting_gap_ms(&self) -> u64 {
-        if self.nodes.len() < GREETING_SWARM {
+        if self.is_small() {
             0
         } else {
             self.period_ms() / 20
@@ -200,6 +219,24 @@ mod tests {
         assert_eq!(nodes, both);
         view.node_gone(&did(1));
         assert_eq!(view.twins()[0].node, did(2));
+    }
+
+    #[test]
+    fn in_a_large_swarm_a_lost_connection_is_not_a_lost_node() {
+        let mut view = LiveView::default();
+        view.node_seen(&did(1), 1_000_000);
+        assert!(view.peer_gone(&did(1), 1_000_000));
+        for n in 0..20 {
+            view.node_seen(&did(n), 1_000_000);
+        }
+        view.twin_seen(&did(1), twin("a", 11), 1_000_000);
+        assert!(!view.peer_gone(&did(1), 1_000_000));
+        assert!(!view.peer_gone(&did(2), 1_000_000));
+        let period = view.period_ms();
+        view.node_seen(&did(2), 1_000_000 + period);
+        assert_eq!(view.expire(1_000_000 + period), []);
+        assert_eq!(view.expire(1_000_001 + period), [did(1)]);
+        assert!(view.twins().is_empty());
     }
 
     #[test]

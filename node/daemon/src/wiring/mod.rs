@@ -1,7 +1,7 @@
 //! Joins the rooms of a node: each of them names what it needs as small traits, and here, and only
 //! here, the siblings meet.
 //!
-//! Start order: keys, store, network, hive, tools, mind, control. Stop order is the reverse, so that
+//! Start order: store, keys, network, hive, tools, mind, control. Stop order is the reverse, so that
 //! nothing is acknowledged that cannot be stored any more.
 
 mod api;
@@ -314,6 +314,7 @@ impl Running {
         let outbox = mind.clone();
         pumps.push(tokio::spawn(async move { outbox.run_outbox().await }));
         pumps.push(tokio::spawn(content::announce_pins(swarm.clone())));
+        pumps.push(roll::spawn(swarm.clone(), hive.clone(), gate.clone()));
         let node = Arc::new(PagiNode::new(
             identity,
             place.name,

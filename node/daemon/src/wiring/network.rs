@@ -266,7 +266,6 @@ pub fn pump(
     let greeted = desk.clone();
     let guide = hive.clone();
     let come_and_go = tokio::spawn(async move {
-        let mut asking = roll::Asking::default();
         while let Some(event) = peers.recv().await {
             match event {
                 PeerEvent::Connected { peer_id, .. } => {
@@ -282,7 +281,6 @@ pub fn pump(
                     if topic == network.topics.coordination && door.has_peer(&peer_id) =>
                 {
                     hive.peer_listens();
-                    asking.peer_listens(&network.swarm, &hive, &door, peer_id);
                 }
                 PeerEvent::Subscribed { topic, peer_id }
                     if topic == network.topics.work && door.has_peer(&peer_id) =>

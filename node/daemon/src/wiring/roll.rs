@@ -1,12 +1,16 @@
-//! Asking a neighbour who else is there; what is asked and answered is the hive's, see
+//! Asking neighbours who else is there; what is asked and answered is the hive's, see
 //! `pagi_hive::roll`.
 //!
 //! The request is [`ROLL`] alone, the reply what [`Hive::roll`] gives.
 
-use std::time::{Duration, Instant};
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 use pagi_hive::Hive;
 use pagi_swarm::{InboundRequest, Swarm};
+use tokio::task::JoinHandle;
 
 use super::gate::Gate;
 
@@ -14,41 +18,50 @@ use super::gate::Gate;
 const ROLL: &[u8] = b"pagi-roll/1\0";
 /// How long a neighbour may take to answer.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
-/// Neighbours asked within [`WINDOW`] at the most: often many turn up at once, and they know the same.
-const ASKED: usize = 3;
-/// See [`ASKED`].
-const WINDOW: Duration = Duration::from_secs(5);
+/// One neighbour is asked at once, and others after these pauses: when many nodes start together,
+/// the first knows little more itself.
+const AGAIN: [Duration; 3] = [
+    Duration::from_secs(4),
+    Duration::from_secs(12),
+    Duration::from_secs(40),
+];
 
-/// Asks neighbours that turn up, not too many of them.
-#[derive(Default)]
-pub struct Asking {
-    asked: Vec<Instant>,
+/// Asks neighbours, one at a time, whenever somebody turns up that nobody had told of.
+pub fn spawn(swarm: Swarm, hive: Hive, gate: Gate) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let chance = RandomState::new();
+        let mut round = 0_u64;
+        loop {
+            hive.roll_wanted().await;
+            for pause in [Duration::ZERO].into_iter().chain(AGAIN) {
+                tokio::time::sleep(pause).await;
+                let Ok(mut peers) = swarm.peers().await else {
+                    return;
+                };
+                peers.retain(|peer| gate.has_peer(&peer.peer_id));
+                round += 1;
+                let count = u64::try_from(peers.len()).unwrap_or(u64::MAX);
+                let place = chance.hash_one(round).checked_rem(count);
+                let place = place.and_then(|place| usize::try_from(place).ok());
+                if let Some(peer) = place.and_then(|place| peers.get(place)) {
+                    ask(&swarm, &hive, &gate, &peer.peer_id).await;
+                }
+            }
+        }
+    })
 }
 
-impl Asking {
-    /// Asks `peer`, unless enough others were asked just now.
-    pub fn peer_listens(&mut self, swarm: &Swarm, hive: &Hive, gate: &Gate, peer: String) {
-        let now = Instant::now();
-        self.asked
-            .retain(|at| now.saturating_duration_since(*at) < WINDOW);
-        if self.asked.len() >= ASKED {
+async fn ask(swarm: &Swarm, hive: &Hive, gate: &Gate, peer: &str) {
+    let reply = match swarm.request(peer, ROLL.to_vec(), ANSWER_TIME).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            tracing::debug!(peer, %error, "a neighbour did not tell who is there");
             return;
         }
-        self.asked.push(now);
-        let (swarm, hive, gate) = (swarm.clone(), hive.clone(), gate.clone());
-        tokio::spawn(async move {
-            let reply = match swarm.request(&peer, ROLL.to_vec(), ANSWER_TIME).await {
-                Ok(reply) => reply,
-                Err(error) => {
-                    tracing::debug!(peer, %error, "a neighbour did not tell who is there");
-                    return;
-                }
-            };
-            match hive.take_roll(&reply, |did| gate.has(did)).await {
-                Ok(new) => tracing::debug!(peer, new, "a neighbour told who is there"),
-                Err(error) => tracing::warn!(%error, "a roll was not taken in"),
-            }
-        });
+    };
+    match hive.take_roll(&reply, |did| gate.has(did)).await {
+        Ok(new) => tracing::debug!(peer, new, "a neighbour told who is there"),
+        Err(error) => tracing::warn!(%error, "a roll was not taken in"),
     }
 }
 

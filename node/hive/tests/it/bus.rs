@@ -53,6 +53,15 @@ impl Bus {
         self.state(|state| state.groups.insert(node.peer.clone(), group));
     }
 
+    /// Puts node `n` into a group before it is started.
+    pub fn isolate(&self, n: u8, group: u32) {
+        let peer = SigningIdentity::from_seed(&[n; 32])
+            .did()
+            .peer_id()
+            .unwrap();
+        self.state(|state| state.groups.insert(peer, group));
+    }
+
     pub fn heal(&self) {
         let hives: Vec<Hive> = self.state(|state| {
             state.groups.clear();

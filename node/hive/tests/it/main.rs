@@ -13,3 +13,4 @@ mod curation;
 mod hostile;
 mod safety;
 mod stages;
+mod roll;

@@ -1,0 +1,56 @@
+//! A newcomer learns from a neighbour's roll who is there; the neighbour cannot make anything up.
+
+use std::collections::BTreeSet;
+
+use pagi_messages::{Capabilities, Did, TwinPresence};
+
+use crate::bus::{Bus, start, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roll_tells_of_nodes_and_twins_and_cannot_be_forged() {
+    let (bus, dir) = (Bus::default(), tempfile::tempdir().unwrap());
+    // The third hears nothing.
+    bus.isolate(3, 1);
+    let mut nodes = Vec::new();
+    for n in 1..=3 {
+        nodes.push(start(&bus, n, &dir.path().join(n.to_string())).await);
+    }
+    let [a, b, c] = nodes.as_slice() else {
+        unreachable!("three were started")
+    };
+    b.hive.set_twin(TwinPresence {
+        twin_id: "twin-of-b".into(),
+        did: b.twin.did().clone(),
+        timestamp: 1,
+        capabilities: Capabilities::default(),
+    });
+    until("a to know b and its twin", || {
+        let both =
+            a.hive.nodes().contains(b.identity.did()) && b.hive.nodes().contains(a.identity.did());
+        both && a.hive.known_twins().len() == 1
+    })
+    .await;
+    assert_eq!(c.hive.nodes(), []);
+
+    let roll = a.hive.roll();
+    // A byte of a signed message changed, or its age: that entry is left out.
+    let mut forged = roll.clone();
+    for at in (0..forged.len()).step_by(40) {
+        forged[at] ^= 1;
+    }
+    c.hive.take_roll(&forged, |_| true).await.unwrap();
+    assert_eq!(c.hive.nodes(), []);
+    c.hive.take_roll(b"rubbish", |_| true).await.unwrap();
+
+    let new = c.hive.take_roll(&roll, |_| true).await.unwrap();
+    assert_eq!(new, 2);
+    let known: BTreeSet<Did> = c.hive.nodes().into_iter().collect();
+    let both = [a, b].map(|node| node.identity.did().clone());
+    assert_eq!(known, BTreeSet::from(both));
+    let twins = c.hive.known_twins();
+    assert_eq!(twins.len(), 1);
+    assert_eq!(twins[0].node, *b.identity.did());
+    // It is handed on, and brings nothing new a second time.
+    assert_eq!(c.hive.take_roll(&roll, |_| true).await.unwrap(), 0);
+    assert!(c.hive.roll().len() >= roll.len());
+}
