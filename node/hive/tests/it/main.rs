@@ -11,6 +11,6 @@ mod bus;
 mod collective;
 mod curation;
 mod hostile;
+mod roll;
 mod safety;
 mod stages;
-mod roll;

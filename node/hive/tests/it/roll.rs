@@ -24,10 +24,10 @@ async fn a_roll_tells_of_nodes_and_twins_and_cannot_be_forged() {
         timestamp: 1,
         capabilities: Capabilities::default(),
     });
-    until("a to know b and its twin", || {
+    until("a to have heard of both nodes and the twin", || {
         let both =
             a.hive.nodes().contains(b.identity.did()) && b.hive.nodes().contains(a.identity.did());
-        both && a.hive.known_twins().len() == 1
+        both && pagi_hive::roll::decode(&a.hive.roll()).count() == 3
     })
     .await;
     assert_eq!(c.hive.nodes(), []);

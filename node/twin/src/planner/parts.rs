@@ -109,7 +109,10 @@ pub fn parts(goal: &str) -> Vec<Part> {
         undone: None,
     };
     let mut found: Vec<Part> = Vec::new();
-    if let Some(conditional) = IF.captures(goal).filter(|found| !supposes(found)) {
+    let conditional = IF.captures(goal);
+    if conditional.as_ref().is_some_and(supposes) {
+        found.push(done(goal));
+    } else if let Some(conditional) = conditional {
         let when = conditional.name("when").map_or("", |part| part.as_str());
         let act = conditional.name("act").map_or("", |part| part.as_str());
         found.extend(limits(when).iter().map(|part| done(part)));

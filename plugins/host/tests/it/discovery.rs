@@ -159,7 +159,7 @@ async fn one_good_plugin_among_broken_ones() {
             ("bad_init", "trap"),
             ("bad_loop", "out_of_fuel"),
             ("bad_missing", "io"),
-            ("bad_name", "invalid_spec"),
+            ("bad_name", "invalid_manifest"),
             ("bad_none", "invalid_manifest"),
             ("bad_schema", "invalid_spec"),
             ("bad_shared", "denied"),
