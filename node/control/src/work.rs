@@ -1,6 +1,6 @@
 //! Work in flight: what goes on after its client has left, and how all of it ends.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use pagi_api::ApiError;
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{failure::Failure, routes::Api};
@@ -63,13 +63,25 @@ impl Work {
     }
 }
 
+/// Tells [`run_to_the_end`] that a request is under way: the time for its answer begins anew.
+#[derive(Clone, Default)]
+pub(crate) struct UnderWay(Arc<Notify>);
+
+impl UnderWay {
+    pub(crate) fn tell(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// Lets a request that may change something run to its end even when its client disconnects (hyper
 /// drops a request's future then), and bounds how long an answer is waited for.
 pub(crate) async fn run_to_the_end(
     State(api): State<Api>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    let under_way = UnderWay::default();
+    request.extensions_mut().insert(under_way.clone());
     let reads = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
@@ -86,17 +98,23 @@ pub(crate) async fn run_to_the_end(
             }
         }
     };
-    match tokio::time::timeout(api.limits.answer, answer).await {
-        Ok(response) => response,
-        Err(_) => Failure::from(ApiError::Timeout(format!(
-            "there was no answer within {} s{}",
-            api.limits.answer.as_secs(),
-            if reads {
-                ""
-            } else {
-                "; what the request began goes on"
-            }
-        )))
-        .into_response(),
+    tokio::pin!(answer);
+    loop {
+        tokio::select! {
+            biased;
+            response = &mut answer => return response,
+            () = under_way.0.notified() => {}
+            () = tokio::time::sleep(api.limits.answer) => break,
+        }
     }
+    Failure::from(ApiError::Timeout(format!(
+        "there was no answer within {} s{}",
+        api.limits.answer.as_secs(),
+        if reads {
+            ""
+        } else {
+            "; what the request began goes on"
+        }
+    )))
+    .into_response()
 }

@@ -26,6 +26,7 @@ use super::{Api, Route, non_empty};
 use crate::{
     extract::{JsonObject, Params, Segment},
     failure::Failure,
+    work::UnderWay,
 };
 
 const TAG: &str = "content";
@@ -151,10 +152,14 @@ impl FromRequest<Api> for Upload {
         let (parts, body) = request.into_parts();
         check_kind(&parts.headers)?;
         let silence = api.limits.body;
-        let pieces = stream::unfold(Some(body.into_data_stream()), move |body| async move {
-            let mut body = body?;
+        let under_way = parts.extensions.get::<UnderWay>().cloned();
+        let under_way = under_way.unwrap_or_default();
+        let begin = (body.into_data_stream(), under_way);
+        let pieces = stream::unfold(Some(begin), move |body| async move {
+            let (mut body, under_way) = body?;
+            under_way.tell();
             match tokio::time::timeout(silence, body.next()).await {
-                Ok(Some(Ok(piece))) => Some((Ok(piece.into()), Some(body))),
+                Ok(Some(Ok(piece))) => Some((Ok(piece.into()), Some((body, under_way)))),
                 Ok(Some(Err(error))) => Some((broken(error.to_string()), None)),
                 Ok(None) => None,
                 Err(_) => {

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::{
     SECRET,
@@ -257,6 +261,30 @@ async fn an_answer_that_does_not_come_is_504_and_its_work_goes_on() {
     assert_eq!(server.node.finished(), 0);
     server.node.release.notify_one();
     until("the tool ends", || server.node.finished() == 1).await;
+}
+
+#[tokio::test]
+async fn an_upload_may_take_longer_than_an_answer_while_it_goes_on() {
+    let mut config = config();
+    config.limits.answer = Duration::from_millis(400);
+    let server = start_with(config).await;
+    let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+    let head = format!(
+        "POST /ipfs/files HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {SECRET}\r\n\
+         content-type: application/octet-stream\r\ncontent-length: 12\r\n\
+         connection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..12 {
+        // As slow senders are.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.write_all(b"x").await.unwrap();
+    }
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let text = String::from_utf8_lossy(&answer);
+    assert_eq!(status_of(&answer), 200, "{text}");
+    assert!(text.contains("\"bytes\":12"), "{text}");
 }
 
 #[tokio::test]

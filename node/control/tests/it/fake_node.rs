@@ -10,13 +10,15 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use pagi_api::{
     ApiError, EventFilter, EventStream, LoggedEvent, Node, PublishEvent, PublishedEvent, Violation,
-    goal::*, membership::*, messages::*, swarm::*, tools::*, twins::*, work::*,
+    content::Content, goal::*, membership::*, messages::*, swarm::*, tools::*, twins::*, work::*,
 };
 use pagi_messages::{Event, EventType, event::from_unix_ms};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
+
+use crate::fake_content::Counting;
 
 /// The node.
 pub struct FakeNode {
@@ -138,6 +140,10 @@ impl Drop for Follower {
 
 #[async_trait]
 impl Node for FakeNode {
+    fn content(&self) -> Option<Arc<dyn Content>> {
+        Some(Arc::new(Counting))
+    }
+
     async fn info(&self) -> Result<NodeInfo, ApiError> {
         if self.ill.load(Ordering::SeqCst) {
             return Err(ApiError::Internal("the disk /secret/path is full".into()));

@@ -11,6 +11,7 @@ mod bodies;
 mod client;
 mod documents;
 mod events;
+mod fake_content;
 mod fake_node;
 mod fake_trust;
 mod fuzz;
