@@ -101,6 +101,9 @@ pub struct NetworkView {
     pub relays_for_others: bool,
     /// Whether it answers the swarm's DHT.
     pub dht_server: bool,
+    /// Peers in the routing table of the public IPFS DHT; absent for a node that did not join it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_dht_peers: Option<usize>,
     /// Why the router forwards no port, where it was asked to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port_mapping: Option<String>,

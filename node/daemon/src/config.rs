@@ -34,6 +34,7 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # relay_server = false                             # relay for others: for nodes everybody can reach
 # upnp = false                                     # ask the router to forward a port
 # announce = []                                    # addresses to be found at that the node cannot know
+# public_dht = []                                  # join the public IPFS DHT by these nodes, each ends in /p2p/PEERID
 # max_connections = 256
 # max_connections_per_ip = 32
 # max_memory_mib = 0                               # beyond it no inbound connections; 0: no limit
@@ -200,6 +201,8 @@ pub struct NetworkSection {
     pub upnp: bool,
     /// Multiaddrs to be found at that the node cannot know.
     pub announce: Vec<String>,
+    /// Multiaddrs of nodes to enter the public IPFS DHT by; the node stays out of it without.
+    pub public_dht: Vec<String>,
     /// Connections in total.
     pub max_connections: u32,
     /// Inbound connections from one address.
@@ -221,6 +224,7 @@ impl Default for NetworkSection {
             relay_server: false,
             upnp: false,
             announce: Vec::new(),
+            public_dht: Vec::new(),
             max_connections: 256,
             max_connections_per_ip: 32,
             max_memory_mib: 0,

@@ -47,6 +47,7 @@ use crate::nat::{Nat, autonat_config, relay_config};
 use crate::pace::{ANSWER_TIME, Arrivals, Pacer, SEND_QUEUE};
 use crate::peers::Peer;
 use crate::protocol::{MESSAGE_ID_BYTES, Names, message_id};
+use crate::public::{self, Public};
 use crate::quota::Quota;
 use crate::reach::{Reach, ip};
 use crate::scoring;
@@ -87,6 +88,8 @@ pub(crate) struct Net {
     pub(crate) pace: request_response::Behaviour<BytesCodec>,
     /// The swarm's DHT: finds peers and providers of content.
     pub(crate) kad: MembersOnly<kad::Behaviour<MemoryStore>>,
+    /// The public IPFS DHT, where the user joined it.
+    pub(crate) public: Toggle<kad::Behaviour<MemoryStore>>,
     /// Who a connected peer is, which swarm it belongs to and where it listens.
     pub(crate) identify: identify::Behaviour,
     /// Finds dead connections.
@@ -172,6 +175,8 @@ pub(crate) struct Setup {
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) gated: bool,
+    /// The swarm's name, where the node is in the public DHT.
+    pub(crate) public: Option<String>,
 }
 
 /// The handle's ends of the behaviour's channels.
@@ -211,6 +216,9 @@ pub(crate) struct NodeBehaviour {
     pub(crate) seen: Seen,
     /// Whose announcements of content are kept in the DHT.
     pub(crate) provided: Quota,
+
+    /// What goes on in the public DHT.
+    pub(crate) public: Public,
 
     // What is going on.
     pub(crate) peers: HashMap<PeerId, Peer>,
@@ -252,10 +260,14 @@ impl NodeBehaviour {
             announce,
             resolver,
             gated,
+            public,
         } = setup;
         let local = keypair.public().to_peer_id();
         let topics = Known::new(Arc::clone(&counters));
-        let net = Net::new(keypair, &names, &limits, &reach, gated, topics.clone())?;
+        let mut net = Net::new(keypair, &names, &limits, &reach, gated, topics.clone())?;
+        if public.is_some() {
+            net.public = Some(public::behaviour(local)).into();
+        }
         let now = Instant::now();
         let own_rate = limits.gossip_rate.map(below);
         let own_rate = own_rate.map(|rate| (rate, Bucket::new(rate, now)));
@@ -292,6 +304,7 @@ impl NodeBehaviour {
             reply_bytes: 0,
             seen,
             provided: Quota::default(),
+            public: Public::new(&public.unwrap_or_default()),
             peers: HashMap::new(),
             admission,
             gate: Gate::new(gated),
@@ -370,6 +383,7 @@ impl Net {
             ),
             pace: exchange(&names.pace, MESSAGE_ID_BYTES, MAX_QUESTIONS, ANSWER_TIME),
             kad: MembersOnly::new(dht(local, names, gated), gated),
+            public: None.into(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             relay: relay

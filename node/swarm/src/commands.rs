@@ -51,6 +51,8 @@ pub(crate) enum Command {
     },
     /// Announce content in the DHT; answered when the announcement is out.
     Provide { key: RecordKey, answer: Answer<()> },
+    /// Announce content in the public DHT, where the node is in it.
+    ProvidePublicly { key: RecordKey },
     /// Put a record into the DHT; answered when others have it.
     PutRecord {
         key: RecordKey,
@@ -139,9 +141,11 @@ impl NodeBehaviour {
                     let _ = answer.send(Err(SwarmError::store(error.to_string())));
                 }
             },
+            Command::ProvidePublicly { key } => self.provide_in_public(key),
             Command::PutRecord { key, value, answer } => self.put_record(key, value, answer),
             Command::GetRecord { key, found } => self.get_record(key, found),
             Command::FindProviders { key, found } => {
+                self.find_in_public(key.clone(), found.clone());
                 let id = self.net.kad.get_providers(key);
                 self.queries.insert(id, Query::Find(found));
             }
@@ -316,6 +320,9 @@ impl NodeBehaviour {
     fn dial(&mut self, addr: Multiaddr, answer: Answer<()>) {
         let target = addr.to_string();
         let (addr, peer) = split_peer(addr);
+        if let Some(peer) = peer {
+            self.public.wants(peer, Instant::now());
+        }
         let opts = match peer {
             Some(peer) if self.is_connected(&peer) => {
                 let _ = answer.send(Ok(()));

@@ -85,6 +85,10 @@ pub struct SwarmOptions {
     /// A secret all nodes of the swarm share; who does not have it cannot even begin to talk. TCP
     /// only: the QUIC transport has no such thing.
     pub pre_shared_key: Option<Zeroizing<[u8; 32]>>,
+    /// Multiaddrs ending in `/p2p/PEERID` to enter the public IPFS DHT by; a node is not in it where
+    /// there are none. The node asks there for content that the swarm does not have, announces there
+    /// what [`crate::Swarm::provide_publicly`] is called for, and meets nodes of its swarm.
+    pub public_dht: Vec<String>,
     /// Whether peers are strangers until [`crate::Swarm::admit`]: they may send requests, but get
     /// and give no gossip, and are given no block. Bitswap asks nobody who is admitted, so there is
     /// none in a gated swarm: blocks go by the application's requests.
@@ -97,6 +101,7 @@ impl fmt::Debug for SwarmOptions {
             .field("reach", &self.reach)
             .field("announce", &self.announce)
             .field("known_peers", &self.known_peers)
+            .field("public_dht", &self.public_dht)
             .field("pre_shared_key", &self.pre_shared_key.is_some())
             .field("gated", &self.gated)
             .finish()
@@ -283,6 +288,7 @@ fn smallest(rate: Option<Rate>) -> usize {
 pub(crate) struct CheckedOptions {
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) known_peers: Vec<PeerAddr>,
+    pub(crate) public_dht: Vec<PeerAddr>,
 }
 
 impl SwarmOptions {
@@ -327,6 +333,19 @@ impl SwarmOptions {
                 }
             }
         }
+        let public_dht: Vec<PeerAddr> = self
+            .public_dht
+            .iter()
+            .map(|a| parse_peer_addr(a))
+            .collect::<Result<_, _>>()?;
+        if !public_dht.is_empty() && (self.gated || self.pre_shared_key.is_some()) {
+            return Err(SwarmError::BadConfig {
+                field: "public_dht",
+                reason: "an invited swarm, or one with a key of its own, keeps to itself; leave \
+                         this empty, or leave the swarm"
+                    .into(),
+            });
+        }
         let known_peers = self.known_peers.iter().filter_map(|text| {
             let known = parse_peer_addr(text);
             if let Err(error) = &known {
@@ -337,6 +356,7 @@ impl SwarmOptions {
         let usable = |(_, addr): &PeerAddr| self.pre_shared_key.is_none() || !is_quic(addr);
         Ok(CheckedOptions {
             announce,
+            public_dht,
             known_peers: known_peers.filter(usable).collect(),
         })
     }

@@ -35,6 +35,7 @@ impl NodeBehaviour {
             NetEvent::Requests(event) => self.on_request(event),
             NetEvent::Pace(event) => self.on_pace(event),
             NetEvent::Kad(event) => self.on_kad(event),
+            NetEvent::Public(event) => self.on_public(event),
             NetEvent::Identify(event) => self.on_identify(event),
             NetEvent::Ping(event) => self.on_ping(event),
             NetEvent::Relay(event) => self.on_relay(event),
@@ -54,6 +55,7 @@ impl NodeBehaviour {
         self.limiter.sweep(now);
         self.seen.turn(now);
         self.forget_records(now);
+        self.public_tick(now);
         for (peer, excess) in self.net.gossip.excess() {
             self.counters.gossip_limited.add(excess.into());
             if !self.spared(&peer) {

@@ -352,6 +352,19 @@ impl Swarm {
             })
     }
 
+    /// Announces in the public IPFS DHT that this node has a block, where its options say that it is
+    /// in there; does nothing otherwise. Repeated twice a day until the process ends.
+    ///
+    /// # Errors
+    /// [`SwarmError::NotFound`] when the block is not here, or [`SwarmError::Closed`] after shutdown.
+    pub async fn provide_publicly(&self, cid: &Cid) -> Result<(), SwarmError> {
+        if !self.has_block(cid).await? {
+            return Err(SwarmError::NotFound(*cid));
+        }
+        let key = record_key(cid);
+        self.send(Command::ProvidePublicly { key }).await
+    }
+
     /// Peer ids that announced a block in the swarm's DHT, without this node: what is found until
     /// the search ends or `timeout` has passed.
     ///

@@ -25,6 +25,7 @@
 //! | `content/` | files, folders, pins of whole DAGs, CAR files, garbage |
 //! | `inbound.rs` | what the network delivers: gossip, requests, peer events |
 //! | `behaviour.rs`, `commands.rs`, `events.rs`, `dht.rs` | the libp2p behaviour and its reactions |
+//! | `public.rs` | the public IPFS DHT, where the user joined it |
 //! | `nat.rs` | the behaviour's part in getting through routers: relays, hole punching, dial-back |
 //! | `dialer.rs`, `relays.rs` | whom to dial when; whom to ask to relay (both pure) |
 //! | `pace.rs`, `limiter.rs`, `admission.rs` | how fast to publish; how much a peer may send; who may connect, and who is kept away (all pure) |
@@ -57,6 +58,7 @@ mod nat;
 mod pace;
 mod peers;
 mod protocol;
+mod public;
 mod quota;
 mod reach;
 mod relays;

@@ -355,7 +355,7 @@ impl NodeBehaviour {
     }
 
     /// How this node can be reached.
-    pub(crate) fn reach_info(&self) -> ReachInfo {
+    pub(crate) fn reach_info(&mut self) -> ReachInfo {
         let mut external_addrs: Vec<String> = self
             .nat
             .external
@@ -363,6 +363,7 @@ impl NodeBehaviour {
             .filter_map(|addr| addr.clone().with_p2p(self.local).ok())
             .map(|addr| addr.to_string())
             .collect();
+        let public_dht_peers = self.public_peers();
         external_addrs.sort();
         external_addrs.dedup();
         ReachInfo {
@@ -376,6 +377,7 @@ impl NodeBehaviour {
                 .map(ToString::to_string)
                 .collect(),
             dht_server: self.nat.dht_server,
+            public_dht_peers,
             port_mapping: self.nat.port_mapping.clone(),
         }
     }

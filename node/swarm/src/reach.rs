@@ -76,6 +76,8 @@ pub struct ReachInfo {
     pub relays: Vec<String>,
     /// Whether this node serves the swarm's DHT or only asks it.
     pub dht_server: bool,
+    /// Peers in the routing table of the public IPFS DHT; `None` for a node that did not join it.
+    pub public_dht_peers: Option<usize>,
     /// Why the router forwards no port, when it was asked to.
     pub port_mapping: Option<String>,
 }

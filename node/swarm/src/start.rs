@@ -67,6 +67,7 @@ pub async fn start_with(
     let CheckedOptions {
         announce,
         known_peers,
+        public_dht,
     } = options.check(&checked)?;
     let Checked { listen, bootstrap } = checked;
     let keypair = Keypair::ed25519_from_bytes(*config.secret_key).map_err(failed)?;
@@ -87,6 +88,7 @@ pub async fn start_with(
         announce,
         resolver: Arc::clone(&resolver),
         gated: options.gated,
+        public: (!public_dht.is_empty()).then(|| config.swarm.clone()),
     };
     let secret = options.pre_shared_key;
 
@@ -130,7 +132,7 @@ pub async fn start_with(
         }
     }
     // Only now: a peer met earlier would be told that this node listens nowhere.
-    let peers = bootstrap;
+    let peers = bootstrap.into_iter().chain(public_dht).collect();
     swarm.send(Command::Bootstrap { peers }).await?;
     let peers = known_peers;
     swarm.send(Command::Remember { peers }).await?;

@@ -121,6 +121,9 @@ fn summary(network: &NetworkView) -> String {
     if !network.dht_server {
         reach.push_str(", only asks the DHT");
     }
+    if let Some(peers) = network.public_dht_peers {
+        reach.push_str(&format!(", in the public IPFS DHT ({peers} peers)"));
+    }
     let mut pairs = vec![
         ("reach", reach),
         (

@@ -88,7 +88,8 @@ impl ContentNode {
     fn announce(&self, cid: Cid) {
         let swarm = self.swarm.clone();
         tokio::spawn(async move {
-            if let Err(error) = swarm.provide(&cid).await {
+            let announced = swarm.provide(&cid).await;
+            if let Err(error) = announced.and(swarm.provide_publicly(&cid).await) {
                 tracing::debug!(%cid, %error, "content was not announced in the DHT");
             }
         });
@@ -114,7 +115,8 @@ impl ContentNode {
 pub async fn announce_pins(swarm: Swarm) {
     let pins = swarm.pins().await.unwrap_or_default();
     for pin in pins.into_iter().filter(|pin| pin.recursive).take(ANNOUNCED) {
-        if let Err(error) = swarm.provide(&pin.cid).await {
+        let announced = swarm.provide(&pin.cid).await;
+        if let Err(error) = announced.and(swarm.provide_publicly(&pin.cid).await) {
             tracing::debug!(cid = %pin.cid, %error, "pinned content was not announced in the DHT");
         }
     }

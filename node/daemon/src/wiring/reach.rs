@@ -57,6 +57,7 @@ pub fn options(
         },
         announce: network.announce.clone(),
         known_peers,
+        public_dht: network.public_dht.clone(),
         resolver: None,
         pre_shared_key: known
             .and_then(|known| known.key.as_ref())
@@ -198,6 +199,7 @@ pub async fn view(
         relays: reach.relays,
         relays_for_others,
         dht_server: reach.dht_server,
+        public_dht_peers: reach.public_dht_peers,
         port_mapping: reach.port_mapping,
         bans,
         limits: limits_value(swarm.limits()),

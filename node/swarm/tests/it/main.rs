@@ -16,6 +16,7 @@ mod gossip;
 mod hostile;
 mod limits;
 mod names;
+mod public;
 mod reach;
 mod requests;
 mod support;
