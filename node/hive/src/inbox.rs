@@ -39,6 +39,9 @@ pub enum Rejection {
         /// The signing DID.
         author: Did,
     },
+    /// It says more of a twin than anybody wants to keep.
+    #[error("the presence of a twin is too large")]
+    Immodest,
     /// Its timestamp lies too far in the future.
     #[error("sent {0} ms in the future")]
     Future(u64),
@@ -68,6 +71,7 @@ pub fn coordination(
     now_ms: u64,
 ) -> Result<Verified<Coordination>, Rejection> {
     let message: Verified<Coordination> = read(publisher, data)?;
+    modest(message.body())?;
     fresh(message.body().timestamp(), now_ms)?;
     Ok(message)
 }
@@ -91,6 +95,7 @@ pub fn relayed(
     if known(&signed.author, twin) {
         return Ok(None);
     }
+    modest(&signed.body)?;
     let message = verified(signed)?;
     fresh(message.body().timestamp(), now_ms)?;
     Ok(Some(message))
@@ -137,6 +142,13 @@ fn verified<T: Domain>(signed: Signed<T>) -> Result<Verified<T>, Rejection> {
         .map_err(|error| Rejection::Signature(error.to_string()))
 }
 
+fn modest(message: &Coordination) -> Result<(), Rejection> {
+    match message {
+        Coordination::TwinOnline(presence) if !presence.is_modest() => Err(Rejection::Immodest),
+        _ => Ok(()),
+    }
+}
+
 fn fresh(timestamp: u64, now_ms: u64) -> Result<(), Rejection> {
     let ahead = timestamp.saturating_sub(now_ms);
     let behind = now_ms.saturating_sub(timestamp);
@@ -151,7 +163,7 @@ fn fresh(timestamp: u64, now_ms: u64) -> Result<(), Rejection> {
 
 #[cfg(test)]
 mod tests {
-    use pagi_messages::{SigningIdentity, cid_of, to_dag_cbor};
+    use pagi_messages::{Capabilities, SigningIdentity, TwinPresence, cid_of, to_dag_cbor};
     use proptest::prelude::*;
 
     use super::*;
@@ -190,6 +202,31 @@ mod tests {
         let last = bent.len() - 1;
         bent[last] ^= 1;
         assert!(matches!(verdict(&bent), Judgement::Reject(_)));
+    }
+
+    #[test]
+    fn a_twin_that_says_too_much_of_itself_is_refused() {
+        let one = SigningIdentity::from_seed(&[1; 32]);
+        let peer = one.did().peer_id().unwrap();
+        let body = |tools| {
+            let presence = TwinPresence {
+                twin_id: "t".into(),
+                did: one.did().clone(),
+                timestamp: NOW,
+                capabilities: Capabilities {
+                    tools,
+                    inference: String::new(),
+                },
+            };
+            let message = Coordination::TwinOnline(presence);
+            to_dag_cbor(Verified::sign(&one, message).unwrap().as_signed()).unwrap()
+        };
+        let (usual, large) = (body(vec!["a".into()]), body(vec![String::new(); 1000]));
+        assert!(coordination(&peer, &usual, NOW).is_ok());
+        let refused = coordination(&peer, &large, NOW).unwrap_err();
+        assert!(matches!(refused.judgement(), Judgement::Reject(_)));
+        assert!(relayed(&large, NOW, |_, _| false).is_err());
+        assert!(relayed(&usual, NOW, |_, _| false).is_ok());
     }
 
     #[test]

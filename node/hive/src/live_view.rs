@@ -19,6 +19,8 @@ const GREETING_SWARM: usize = 10;
 const MISSED_PERIODS: u64 = 3;
 /// Nodes and twins remembered at the most.
 const MAX_ENTRIES: usize = 20_000;
+/// Twins of one node remembered at the most.
+pub const MAX_TWINS_PER_NODE: usize = 256;
 
 /// A twin as last announced.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +39,8 @@ pub struct LiveView {
     nodes: BTreeMap<Did, u64>,
     /// By twin id and the node that announced it.
     twins: BTreeMap<(String, Did), SeenTwin>,
+    /// How many of them each node announced.
+    counts: BTreeMap<Did, usize>,
     roll: Roll,
 }
 
@@ -59,9 +63,13 @@ impl LiveView {
         let key = (presence.twin_id.clone(), node.clone());
         let known = self.twins.get(&key);
         let outdated = known.is_some_and(|seen| seen.heard_ms > now_ms);
-        let full = known.is_none() && self.twins.len() >= MAX_ENTRIES;
-        if outdated || full || presence.twin_id.len() > 64 {
+        let count = self.counts.get(node).copied().unwrap_or(0);
+        let full = self.twins.len() >= MAX_ENTRIES || count >= MAX_TWINS_PER_NODE;
+        if outdated || known.is_none() && full || !presence.is_modest() {
             return false;
+        }
+        if known.is_none() {
+            self.counts.insert(node.clone(), count + 1);
         }
         let twin = SeenTwin {
             presence,
@@ -74,6 +82,7 @@ impl LiveView {
     /// A node is known to be gone. Returns whether it was in view.
     pub fn node_gone(&mut self, node: &Did) -> bool {
         self.twins.retain(|_, twin| twin.node != *node);
+        self.counts.remove(node);
         self.roll.forget(node);
         self.nodes.remove(node).is_some()
     }
@@ -111,6 +120,10 @@ impl LiveView {
         }
         self.twins
             .retain(|_, twin| now_ms.saturating_sub(twin.heard_ms) <= patience);
+        self.counts.clear();
+        for twin in self.twins.values() {
+            *self.counts.entry(twin.node.clone()).or_default() += 1;
+        }
         self.roll.expire(now_ms.saturating_sub(patience));
         gone
     }
@@ -188,6 +201,29 @@ mod tests {
             timestamp: 0,
             capabilities,
         }
+    }
+
+    #[test]
+    fn one_node_has_a_share_of_the_twins() {
+        let mut view = LiveView::default();
+        let crowd = |view: &mut LiveView, at: u64| {
+            (0..2 * MAX_TWINS_PER_NODE)
+                .filter(|n| view.twin_seen(&did(1), twin(&format!("{at}-{n}"), 1), at))
+                .count()
+        };
+        assert_eq!(crowd(&mut view, 1_000), MAX_TWINS_PER_NODE);
+        assert!(view.twin_seen(&did(2), twin("b", 2), 1_000));
+        // Those it has are heard again; when they are silent, there is room.
+        assert!(!view.twin_seen(&did(1), twin("1000-0", 1), 2_000));
+        assert_eq!(
+            view.twins().iter().filter(|t| t.heard_ms == 2_000).count(),
+            1
+        );
+        let later = 3_000 + view.patience_ms();
+        view.expire(later);
+        assert_eq!(crowd(&mut view, later), MAX_TWINS_PER_NODE);
+        view.node_gone(&did(1));
+        assert_eq!(crowd(&mut view, later), MAX_TWINS_PER_NODE);
     }
 
     #[test]

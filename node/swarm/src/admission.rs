@@ -100,7 +100,8 @@ impl<C: Eq + Hash> Admission<C> {
         }
     }
 
-    /// Keeps a peer away, for a while or (`None`) for good. The last word counts.
+    /// Keeps a peer away, for a while or (`None`) for good. Of several bans the one that ends last
+    /// counts.
     pub(crate) fn ban(&mut self, peer: PeerId, time: Option<Duration>, now: Instant) {
         if self.banned.len() >= MAX_REMEMBERED && !self.banned.contains_key(&peer) {
             // Those for good are the user's: they stay. Of the others the first to end goes.
@@ -109,8 +110,14 @@ impl<C: Eq + Hash> Admission<C> {
                 self.banned.remove(&first);
             }
         }
-        self.banned
-            .insert(peer, time.and_then(|time| now.checked_add(time)));
+        let until = time.and_then(|time| now.checked_add(time));
+        let known = self.banned.get(&peer).copied();
+        let until = match (known, until) {
+            (Some(None), _) | (_, None) => None,
+            (Some(Some(known)), Some(until)) => Some(known.max(until)),
+            (None, until) => until,
+        };
+        self.banned.insert(peer, until);
     }
 
     /// Bans a peer for misconduct, longer each time, and counts the addresses it is connected from.
@@ -321,6 +328,9 @@ mod tests {
         admission.ban(brief, Some(Duration::from_secs(10)), start);
         admission.ban(lasting, None, start);
         admission.ban(PeerId::random(), Some(Duration::ZERO), start);
+        // A later, shorter one for misconduct does not shorten it.
+        admission.ban(lasting, Some(Duration::from_secs(1)), start);
+        admission.ban(brief, Some(Duration::from_secs(1)), start);
         let left: Vec<_> = admission
             .banned(start)
             .iter()

@@ -54,7 +54,7 @@ use crate::scoring;
 use crate::seen::Seen;
 use crate::sole::Sole;
 use crate::stats::Counters;
-use crate::watched::{Gossip, Known, Watched};
+use crate::watched::{Gossip, Known, Watched, subscriptions};
 use crate::whereabouts;
 
 /// Longest a request may take, whatever its caller says.
@@ -448,7 +448,9 @@ fn gossip(
         .build()
         .map_err(io::Error::other)?;
     let author = gossipsub::MessageAuthenticity::Signed(keypair.clone());
-    let mut gossip = Gossip::new_with_transform(author, config, known).map_err(io::Error::other)?;
+    let mut gossip =
+        Gossip::new_with_subscription_filter_and_transform(author, config, subscriptions(), known)
+            .map_err(io::Error::other)?;
     gossip
         .with_peer_score(
             scoring::params(limits.spare_loopback),

@@ -366,6 +366,8 @@ impl NodeBehaviour {
             } => {
                 self.on_message(propagation_source, message_id, message);
             }
+            // What this node does not listen to is nothing to tell: names are made up in no time.
+            gossipsub::Event::Subscribed { topic, .. } if !self.topics.has(&topic) => {}
             gossipsub::Event::Subscribed { peer_id, topic } => {
                 let topic = topic.into_string();
                 self.tell(PeerEvent::Subscribed {

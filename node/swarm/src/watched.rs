@@ -14,7 +14,9 @@ use std::time::Instant;
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
-use libp2p::gossipsub::{self, DataTransform, RawMessage, TopicHash};
+use libp2p::gossipsub::{
+    self, DataTransform, MaxCountSubscriptionFilter, RawMessage, TopicHash, TopicSubscriptionFilter,
+};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
     THandlerOutEvent, ToSwarm,
@@ -25,8 +27,33 @@ use crate::config::Rate;
 use crate::limiter::Bucket;
 use crate::stats::Counters;
 
-/// gossipsub that takes messages of known topics only.
-pub(crate) type Gossip = gossipsub::Behaviour<Known, gossipsub::AllowAllSubscriptionFilter>;
+/// gossipsub that takes messages of known topics only, and keeps few topics of each peer.
+pub(crate) type Gossip = gossipsub::Behaviour<Known, MaxCountSubscriptionFilter<Short>>;
+
+/// Longest topic a peer may name, in bytes.
+const MAX_TOPIC_BYTES: usize = 192;
+/// Topics of one peer that are kept, and those it may name at once. What goes beyond is ignored.
+const MAX_TOPICS: usize = 64;
+const MAX_TOPICS_AT_ONCE: usize = 256;
+
+/// Lets a peer subscribe to whatever it likes, but not by names of any length.
+#[derive(Clone, Default)]
+pub(crate) struct Short;
+
+impl TopicSubscriptionFilter for Short {
+    fn can_subscribe(&mut self, topic: &TopicHash) -> bool {
+        topic.as_str().len() <= MAX_TOPIC_BYTES
+    }
+}
+
+/// See [`Short`].
+pub(crate) fn subscriptions() -> MaxCountSubscriptionFilter<Short> {
+    MaxCountSubscriptionFilter {
+        filter: Short,
+        max_subscribed_topics: MAX_TOPICS,
+        max_subscriptions_per_request: MAX_TOPICS_AT_ONCE,
+    }
+}
 
 /// The topics this node listens to. Clones share them. gossipsub asks it to unpack each copy of a
 /// message before it looks whether it knows the message, so copies are counted here.
@@ -49,6 +76,14 @@ impl Known {
     pub(crate) fn add(&self, topic: TopicHash) {
         let mut known = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(topic);
+    }
+}
+
+impl Known {
+    /// Whether this node listens to a topic.
+    pub(crate) fn has(&self, topic: &TopicHash) -> bool {
+        let known = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        known.contains(topic)
     }
 }
 

@@ -33,6 +33,42 @@ pub struct TwinPresence {
     pub capabilities: Capabilities,
 }
 
+/// Longest id of a twin in presence, bytes.
+pub const MAX_TWIN_ID_BYTES: usize = 64;
+/// Most tools a presence names, and the most bytes that their names and the inference may take.
+pub const MAX_PRESENCE_TOOLS: usize = 256;
+/// See [`MAX_PRESENCE_TOOLS`].
+pub const MAX_PRESENCE_BYTES: usize = 4096;
+
+impl TwinPresence {
+    /// Whether everybody can afford to keep it.
+    #[must_use]
+    pub fn is_modest(&self) -> bool {
+        let Capabilities { tools, inference } = &self.capabilities;
+        let bytes: usize = tools.iter().map(String::len).sum();
+        self.twin_id.len() <= MAX_TWIN_ID_BYTES
+            && tools.len() <= MAX_PRESENCE_TOOLS
+            && bytes + inference.len() <= MAX_PRESENCE_BYTES
+    }
+
+    /// Leaves out what would make it too large: the tools named last.
+    #[must_use]
+    pub fn modest(mut self) -> Self {
+        let Capabilities { tools, inference } = &mut self.capabilities;
+        let cut = (0..=inference.len().min(256)).rev();
+        let cut = cut.filter(|at| inference.is_char_boundary(*at)).max();
+        inference.truncate(cut.unwrap_or(0));
+        let mut left = MAX_PRESENCE_BYTES - inference.len();
+        tools.truncate(MAX_PRESENCE_TOOLS);
+        tools.retain(|tool| {
+            let fits = tool.len() <= left;
+            left -= if fits { tool.len() } else { 0 };
+            fits
+        });
+        self
+    }
+}
+
 /// A message of the coordination topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -107,6 +143,34 @@ mod tests {
 
     use super::*;
     use crate::{Signed, SigningIdentity, Verified, content::*};
+
+    #[test]
+    fn presence_is_cut_to_what_everybody_can_keep() {
+        let did = SigningIdentity::from_seed(&[3; 32]).did().clone();
+        let presence = |tools: Vec<String>, inference: &str| TwinPresence {
+            twin_id: "t1".into(),
+            did: did.clone(),
+            timestamp: 5,
+            capabilities: Capabilities {
+                tools,
+                inference: inference.into(),
+            },
+        };
+        let usual = presence(vec!["recall".into(); 40], "planner");
+        assert!(usual.is_modest());
+        assert_eq!(usual.clone().modest(), usual);
+        for large in [
+            presence(vec![String::new(); 257], ""),
+            presence(vec!["x".repeat(100); 41], ""),
+            presence(Vec::new(), &"\u{e4}".repeat(3000)),
+        ] {
+            assert!(!large.is_modest());
+            assert!(large.modest().is_modest());
+        }
+        let mut long = presence(Vec::new(), "");
+        long.twin_id = "x".repeat(65);
+        assert!(!long.is_modest());
+    }
 
     #[test]
     fn bodies_are_json_compatible_and_survive_the_wire() {

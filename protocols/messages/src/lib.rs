@@ -26,7 +26,10 @@ pub mod signed;
 pub mod wire;
 
 pub use content::{cid_of, from_dag_cbor, to_dag_cbor};
-pub use coordination::{Capabilities, Coordination, TwinPresence};
+pub use coordination::{
+    Capabilities, Coordination, MAX_PRESENCE_BYTES, MAX_PRESENCE_TOOLS, MAX_TWIN_ID_BYTES,
+    TwinPresence,
+};
 pub use did::{Did, DidError, SigningIdentity};
 pub use event::{Event, EventType};
 pub use notice::{Announcement, Notice};

@@ -134,6 +134,7 @@ pub struct Index {
     bytes: u64,
     joined: u64,
     vouched: BTreeSet<Did>,
+    own: Option<Did>,
     refused: VecDeque<Key>,
 }
 
@@ -147,6 +148,7 @@ impl Index {
             bytes: 0,
             joined: 0,
             vouched: BTreeSet::new(),
+            own: None,
             refused: VecDeque::new(),
         }
     }
@@ -253,7 +255,12 @@ impl Index {
             }
         }
         while self.bytes > limits.bytes {
-            let largest = self.authors.iter().max_by_key(|(_, a)| (a.bytes, a.joined));
+            // Strangers first; this node's own messages are nobody's to push out.
+            let others = self.authors.iter().filter(|(did, author)| {
+                self.own.as_ref() != Some(*did) && !author.sizes.is_empty()
+            });
+            let largest =
+                others.max_by_key(|(did, a)| (!self.vouched.contains(*did), a.bytes, a.joined));
             let Some(largest) = largest.map(|(did, _)| did.clone()) else {
                 break;
             };
@@ -287,6 +294,11 @@ impl Index {
             evicted.extend(stamps.map(|stamp| (leaves.clone(), stamp)));
         }
         true
+    }
+
+    /// Says who this node is: what it wrote itself goes for its own quota only.
+    pub fn keep_own(&mut self, own: Did) {
+        self.own = Some(own);
     }
 
     /// Says which authors find room before strangers: this node, and those it is connected with.

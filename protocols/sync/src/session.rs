@@ -14,6 +14,10 @@ use crate::{
 
 /// Questions of one session. What is missing then is left to the next one.
 const MAX_QUESTIONS: u32 = 1024;
+/// A peer that gave nothing for so long, or that takes longer in all, is left for another time:
+/// answers that come just in time and bring next to nothing would keep all others waiting.
+const GAIN_MS: u64 = 60_000;
+const LONGEST_MS: u64 = 600_000;
 /// Spans waiting to be looked into.
 const MAX_WAITING: usize = 4096;
 
@@ -42,7 +46,12 @@ enum Asked {
 pub struct Session {
     to: u64,
     done: u64,
-    started: bool,
+    /// When the first question was asked.
+    began: Option<u64>,
+    /// When a message that was asked for came last.
+    gained: u64,
+    gains: bool,
+    slow: bool,
     questions: u32,
     spans: VecDeque<Span>,
     missing: BTreeSet<(Did, Stamp)>,
@@ -59,7 +68,10 @@ impl Session {
         Self {
             to,
             done,
-            started: false,
+            began: None,
+            gained: 0,
+            gains: false,
+            slow: false,
             questions: 0,
             spans: VecDeque::new(),
             missing: BTreeSet::new(),
@@ -75,9 +87,19 @@ impl Session {
             self.cut |= !(self.spans.is_empty() && self.missing.is_empty());
             return None;
         }
-        if !std::mem::replace(&mut self.started, true) {
+        let Some(began) = self.began else {
+            (self.began, self.gained) = (Some(now), now);
             self.asked = Some(Asked::Compare);
             return Some(self.compare(index, now));
+        };
+        if std::mem::take(&mut self.gains) {
+            self.gained = now;
+        }
+        let more = !(self.spans.is_empty() && self.missing.is_empty());
+        let since = |then: u64| now.saturating_sub(then);
+        if more && (since(self.gained) > GAIN_MS || since(began) > LONGEST_MS) {
+            (self.slow, self.cut) = (true, true);
+            return None;
         }
         // What is known to be missing first: it need not be remembered any longer then.
         self.missing
@@ -184,6 +206,7 @@ impl Session {
             Some(Asked::Fetch(batch)) => batch.remove(&(author.clone(), stamp)),
             _ => false,
         };
+        self.gains |= expected;
         expected.then_some(()).ok_or(Fault::Unasked)
     }
 
@@ -240,10 +263,16 @@ impl Session {
         self.spans.push_back(span);
     }
 
+    /// After the end: whether it ended because the peer took too long.
+    #[must_use]
+    pub fn was_slow(&self) -> bool {
+        self.slow
+    }
+
     /// After the end: the time up to which this node now has all that the peer had, if so.
     #[must_use]
     pub fn complete(&self) -> Option<u64> {
-        let through = self.started
+        let through = self.began.is_some()
             && !self.cut
             && self.asked.is_none()
             && self.spans.is_empty()

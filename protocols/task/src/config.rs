@@ -51,8 +51,12 @@ pub struct Config {
     pub max_running: usize,
     /// Most tasks of others that are kept, the ended ones included.
     pub max_worked: usize,
+    /// Most tasks of one asker that are kept, the ended ones included.
+    pub max_worked_per_asker: usize,
     /// Most offers of this node that stand at a time.
     pub max_standing: usize,
+    /// Most offers to one asker that stand at a time.
+    pub max_standing_per_asker: usize,
     /// This node offers nothing while its load is above this, in percent.
     pub max_load: u8,
     /// Most nodes whose reputation is kept.
@@ -84,7 +88,9 @@ impl Default for Config {
             max_offers: 64,
             max_running: 2,
             max_worked: 256,
-            max_standing: 64,
+            max_worked_per_asker: 32,
+            max_standing: 512,
+            max_standing_per_asker: 8,
             max_load: 90,
             max_peers: 4_096,
         }
@@ -131,6 +137,8 @@ impl Config {
             &mut self.max_offers,
             &mut self.max_running,
             &mut self.max_standing,
+            &mut self.max_standing_per_asker,
+            &mut self.max_worked_per_asker,
             &mut self.max_peers,
         ] {
             *bound = (*bound).max(1);

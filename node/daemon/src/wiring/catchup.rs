@@ -14,7 +14,7 @@ mod task;
 
 use std::{sync::Arc, time::Duration};
 
-use pagi_hive::{Hive, Judgement, catchup::glance, ports::NetworkError};
+use pagi_hive::{Hive, Judgement, catchup::glance, inbox, ports::NetworkError};
 use pagi_messages::Did;
 use pagi_store::Store;
 use pagi_swarm::{InboundRequest, Swarm};
@@ -25,7 +25,10 @@ use tokio::{
 };
 
 pub use self::counts::CatchupStats;
-use self::{counts::Counts, task::Task};
+use self::{
+    counts::Counts,
+    task::{Task, now_ms},
+};
 use super::gate::Gate;
 
 /// What a request of another log starts with.
@@ -114,14 +117,23 @@ impl Catchup {
         }
     }
 
-    /// Lets the hive judge a coordination message that came by gossip, unless it was here before.
-    pub async fn heard(&self, data: &[u8], judge: impl Future<Output = Judgement>) -> Judgement {
+    /// Lets the hive judge a coordination message that `publisher` gossiped, unless it was here before.
+    pub async fn heard(
+        &self,
+        publisher: &str,
+        data: &[u8],
+        judge: impl Future<Output = Judgement>,
+    ) -> Judgement {
         let Some(key) = key_of(data) else {
             return judge.await;
         };
         if !self.claim(key.clone()).await {
-            // Sync was faster: nothing more to do here, but others may wait for it.
-            return Judgement::Accept;
+            // Sync was faster: nothing more to do here, but others may wait for it. They will hold
+            // what is not fit to be passed on against the one who did.
+            return match inbox::coordination(publisher, data, now_ms()) {
+                Ok(_) => Judgement::Accept,
+                Err(rejection) => rejection.judgement(),
+            };
         }
         let judgement = judge.await;
         let data = (judgement == Judgement::Accept).then(|| data.to_vec());
@@ -178,4 +190,43 @@ fn key_of(data: &[u8]) -> Option<Key> {
     let (author, body) = glance(data)?;
     let stamp = stamp(body.timestamp(), data);
     Some((author, stamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use pagi_messages::{Coordination, SigningIdentity, Verified, to_dag_cbor};
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_here_already_is_passed_on_only_if_it_is_fit_for_it() {
+        let (commands, mut receiver) = mpsc::channel(8);
+        // A task that has everything.
+        tokio::spawn(async move {
+            while let Some(command) = receiver.recv().await {
+                if let Command::Claim { new, .. } = command {
+                    let _ = new.send(false);
+                }
+            }
+        });
+        let counts = Arc::default();
+        let catchup = Catchup { commands, counts };
+        let [author, other] = [1, 2].map(|seed| SigningIdentity::from_seed(&[seed; 32]));
+        let message = |timestamp| {
+            let task = json!({"id": "1", "goal": "x"});
+            let body = Coordination::TaskBroadcast { task, timestamp };
+            to_dag_cbor(Verified::sign(&author, body).unwrap().as_signed()).unwrap()
+        };
+        let heard = async |from: &SigningIdentity, data: Vec<u8>| {
+            let publisher = from.did().peer_id().unwrap();
+            let judge = async { unreachable!("the hive has acted on it") };
+            catchup.heard(&publisher, &data, judge).await
+        };
+        let new = message(now_ms());
+        assert_eq!(heard(&author, new.clone()).await, Judgement::Accept);
+        assert!(matches!(heard(&other, new).await, Judgement::Reject(_)));
+        let old = message(now_ms() - 3_600_000);
+        assert!(matches!(heard(&author, old).await, Judgement::Ignore(_)));
+    }
 }

@@ -256,7 +256,10 @@ pub fn pump(
         async move {
             while let Some(message) = reading.recv().await {
                 let judge = hive.gossip(Topic::Coordination, &message.author_peer, &message.data);
-                let judgement = network.catchup.heard(&message.data, judge).await;
+                let judgement = network
+                    .catchup
+                    .heard(&message.author_peer, &message.data, judge)
+                    .await;
                 settle(&work, judgement, message);
             }
         }

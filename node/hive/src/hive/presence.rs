@@ -7,7 +7,10 @@ use std::{
 };
 
 use pagi_election::Input;
-use pagi_messages::{Coordination, Did, EventType, TwinPresence, Verified, content::to_dag_cbor};
+use pagi_messages::{
+    Coordination, Did, EventType, TwinPresence, Verified, content::to_dag_cbor,
+    wire::MAX_CLOCK_SKEW_MS,
+};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
@@ -22,7 +25,7 @@ impl Hive {
     pub fn set_twins(&self, twins: Vec<TwinPresence>) {
         let twins: BTreeMap<String, TwinPresence> = twins
             .into_iter()
-            .map(|twin| (twin.twin_id.clone(), twin))
+            .map(|twin| (twin.twin_id.clone(), twin.modest()))
             .collect();
         let mut own = self.own_twins();
         let changed: Vec<String> = twins
@@ -40,6 +43,7 @@ impl Hive {
 
     /// Sets one of the twins this node announces; it is announced soon where it is new or has changed.
     pub fn set_twin(&self, twin: TwinPresence) {
+        let twin = twin.modest();
         let id = twin.twin_id.clone();
         let capabilities = twin.capabilities.clone();
         let old = self.own_twins().insert(id.clone(), twin);
@@ -98,7 +102,10 @@ impl Hive {
                     continue;
                 }
             };
-            let heard = now.saturating_sub(age);
+            // The age is a neighbour's word. What it cannot make younger is what the author signed,
+            // give or take a difference of clocks.
+            let latest = message.body().timestamp() + MAX_CLOCK_SKEW_MS;
+            let heard = now.saturating_sub(age).min(latest);
             if self.view(|view| now.saturating_sub(heard) > view.patience_ms()) {
                 continue;
             }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use pagi_messages::{Capabilities, Did, TwinPresence};
+use pagi_messages::{
+    Capabilities, Coordination, Did, SigningIdentity, TwinPresence, Verified, to_dag_cbor,
+};
 
 use crate::bus::{Bus, start, until};
 
@@ -50,6 +52,27 @@ async fn a_roll_tells_of_nodes_and_twins_and_cannot_be_forged() {
     let twins = c.hive.known_twins();
     assert_eq!(twins.len(), 1);
     assert_eq!(twins[0].node, *b.identity.did());
+    // The age is the neighbour's word; what it cannot make younger is what was signed.
+    let minute = 60_000;
+    let signed_ms = |minutes: u64| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        u64::try_from(now.unwrap().as_millis()).unwrap() - minutes * minute
+    };
+    let stale = Verified::sign(
+        &SigningIdentity::from_seed(&[9; 32]),
+        Coordination::NodeOnline {
+            timestamp: signed_ms(5),
+            heads: Vec::new(),
+        },
+    );
+    let stale = to_dag_cbor(stale.unwrap().as_signed()).unwrap();
+    let mut made_young = 0_u64.to_be_bytes().to_vec();
+    made_young.extend(u32::try_from(stale.len()).unwrap().to_be_bytes());
+    made_young.extend(stale);
+    // In a swarm of three a node that was silent for minutes is gone.
+    assert_eq!(c.hive.take_roll(&made_young, |_| true).await.unwrap(), 0);
+    assert_eq!(c.hive.nodes().len(), 2);
+
     // It is handed on, and brings nothing new a second time.
     assert_eq!(c.hive.take_roll(&roll, |_| true).await.unwrap(), 0);
     assert!(c.hive.roll().len() >= roll.len());

@@ -214,6 +214,7 @@ async fn swarms_with_different_names_do_not_mix() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peers_are_announced() {
     let mut a = node(14, |_| ()).await;
+    a.swarm.subscribe(TOPIC).await.unwrap();
     let b = node_with(15, &a).await;
     b.swarm.subscribe(TOPIC).await.unwrap();
     let mut events = Vec::new();

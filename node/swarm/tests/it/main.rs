@@ -20,3 +20,4 @@ mod public;
 mod reach;
 mod requests;
 mod support;
+mod topics;

@@ -255,3 +255,64 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_crowd_does_not_push_out_what_this_node_wrote() {
+    let limits = Limits {
+        bytes: 100_000,
+        bytes_per_author: 40_000,
+        ..Limits::default()
+    };
+    let mut index = Index::new(limits);
+    index.keep_own(did(0));
+    index.vouch([did(0), did(1)]);
+    let mut put = |author: usize, n: u64| {
+        let bytes = message(&did(author), START + n, 100, n).1;
+        index.insert(&did(author), stamp(START + n, &bytes), 1000, START + 1000)
+    };
+    for n in 0..30 {
+        put(0, n);
+        put(1, n);
+    }
+    // Three strangers, each below the volume of the two.
+    for n in 30..55 {
+        for author in 2..5 {
+            put(author, n);
+        }
+    }
+    let of = |author: usize| index.fingerprint(&did(author), 0..u64::MAX).count;
+    assert_eq!((of(0), of(1)), (30, 30));
+    assert!((2..5).map(of).sum::<u32>() <= 40);
+}
+
+#[test]
+fn a_peer_that_answers_and_gives_nothing_is_left() {
+    let index = Index::new(Limits::default());
+    let mut session = Session::new(START, 0);
+    let mut now = START;
+    let (author, id) = (did(1), Id([7; 16]));
+    let print = Holding::Print(Fingerprint { count: 1, ids: id });
+    let mut from = 1;
+    let mut questions = 0;
+    while let Some(question) = session.next(&index, now) {
+        questions += 1;
+        // Each time a span that is one shorter, as late as can be.
+        now += 19_000;
+        let to = match question {
+            Request::Compare { to, .. } => to,
+            _ => START,
+        };
+        from += 1;
+        let span = Span {
+            author: author.clone(),
+            from,
+            to,
+        };
+        let has = print.clone();
+        let parts = vec![Part { span, has }];
+        session.response(&index, Response::Parts { parts }).unwrap();
+        session.judged();
+    }
+    assert!(questions < 6, "{questions}");
+    assert!(session.was_slow() && session.complete().is_none());
+}

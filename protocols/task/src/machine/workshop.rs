@@ -29,6 +29,11 @@ struct Worked {
 }
 
 impl Worked {
+    /// Whether its asker has said the last word.
+    fn is_over(&self) -> bool {
+        matches!(self.record.state, WorkState::Settled { .. })
+    }
+
     fn new(record: WorkedRecord, now: u64) -> Self {
         Self {
             record,
@@ -333,6 +338,27 @@ impl Workshop {
         }
     }
 
+    /// Whether one more task of `asker` can be kept: one asker has a share, and beyond the bound of
+    /// all tasks those that are over make room.
+    fn has_place(&self, config: &Config, asker: &Did) -> bool {
+        let of_asker = self.tasks.keys().filter(|key| key.asker == *asker);
+        of_asker.count() < config.max_worked_per_asker
+            && (self.tasks.len() < config.max_worked || self.tasks.values().any(Worked::is_over))
+    }
+
+    /// Forgets the task that was over first, where there are too many.
+    fn make_place(&mut self, config: &Config, out: &mut Outputs) {
+        if self.tasks.len() < config.max_worked {
+            return;
+        }
+        let over = self.tasks.iter().filter(|(_, task)| task.is_over());
+        let first = over.min_by_key(|(_, task)| task.record.deadline_ms);
+        if let Some(key) = first.map(|(key, _)| key.clone()) {
+            self.tasks.remove(&key);
+            out.push(Output::Persist(Change::Worked(key, None)));
+        }
+    }
+
     fn running(&self) -> usize {
         self.tasks.values().filter(|task| task.is_running()).count()
     }
@@ -359,10 +385,14 @@ impl Workshop {
             None => false,
         };
         let known = self.tasks.contains_key(&key);
+        let stands = self.standing.contains_key(&key);
+        let to_asker = self.standing.keys().filter(|one| one.asker == key.asker);
         let full = self.running() >= at.config.max_running
-            || !known && self.tasks.len() >= at.config.max_worked
+            || !known && !self.has_place(at.config, &key.asker)
             || self.load > at.config.max_load
-            || !self.standing.contains_key(&key) && self.standing.len() >= at.config.max_standing;
+            || !stands
+                && (self.standing.len() >= at.config.max_standing
+                    || to_asker.count() >= at.config.max_standing_per_asker);
         if full && !has_it {
             return;
         }
@@ -425,7 +455,7 @@ impl Workshop {
         } else if !offered {
             Some("no offer stands")
         } else if self.running() >= at.config.max_running
-            || !known && self.tasks.len() >= at.config.max_worked
+            || !known && !self.has_place(at.config, &key.asker)
         {
             Some("busy with other tasks")
         } else {
@@ -434,6 +464,9 @@ impl Workshop {
         if let Some(reason) = refusal {
             decline(at, &key, attempt, reason, out);
             return;
+        }
+        if !known {
+            self.make_place(at.config, out);
         }
         let mut task = Worked::new(record, at.now);
         task.persist(&key, out);
@@ -445,8 +478,7 @@ impl Workshop {
     pub(super) fn run_timers(&mut self, at: &Moment<'_>, out: &mut Outputs) {
         let keep = at.config.keep_ms.saturating_add(at.config.max_skew_ms);
         self.tasks.retain(|key, task| {
-            let over = matches!(task.record.state, WorkState::Settled { .. });
-            let forget = over && at.wall >= task.record.deadline_ms.saturating_add(keep);
+            let forget = task.is_over() && at.wall >= task.record.deadline_ms.saturating_add(keep);
             if forget {
                 out.push(Output::Persist(Change::Worked(key.clone(), None)));
             }

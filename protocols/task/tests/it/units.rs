@@ -650,3 +650,63 @@ proptest! {
         prop_assert_eq!(held, durable);
     }
 }
+
+#[test]
+fn one_asker_has_a_share_of_a_workers_offers() {
+    let mut worker = machine(2);
+    able(&mut worker);
+    let offers = |worker: &mut Machine, asker: u8, name: &str| {
+        let outputs = hear(worker, asker, broadcast(name), NOW);
+        sent(&outputs).len()
+    };
+    let taken: usize = (0..100)
+        .map(|n| offers(&mut worker, 3, &format!("f{n}")))
+        .sum();
+    assert_eq!(taken, Config::default().max_standing_per_asker);
+    assert_eq!(offers(&mut worker, 1, "a"), 1, "another asker");
+}
+
+#[test]
+fn tasks_that_are_over_make_room_for_new_ones() {
+    let config = Config {
+        max_worked: 6,
+        max_worked_per_asker: 4,
+        ..Config::default()
+    };
+    let mut worker = Machine::new(config, did(2), Durable::default(), NOW);
+    able(&mut worker);
+    let mut work = |asker: u8, name: &str, now: u64| {
+        hear(&mut worker, asker, broadcast(name), now);
+        let outputs = hear(&mut worker, asker, assign(name, 2, 1), now);
+        let begun = outputs.iter().any(|o| matches!(o, Output::Start { .. }));
+        if begun {
+            let ack = TaskMessage::Ack {
+                id: id(name),
+                worker: did(2),
+                attempt: 1,
+                verdict: Verdict::Accepted,
+                timestamp: NOW,
+            };
+            let outcome = Outcome::Completed {
+                output: "done".into(),
+            };
+            let task = key(asker, name);
+            let finished = Input::LocalResult {
+                task,
+                attempt: 1,
+                outcome,
+            };
+            worker.handle(finished, now);
+            hear(&mut worker, asker, ack, now);
+        }
+        begun
+    };
+    for n in 0..4u64 {
+        assert!(work(3, &format!("f{n}"), NOW + n));
+    }
+    assert!(!work(3, "f4", NOW + 4), "one asker's share");
+    for n in 5..20u64 {
+        let asker = 4 + (n % 5) as u8;
+        assert!(work(asker, &format!("g{n}"), NOW + n), "{n}");
+    }
+}

@@ -38,6 +38,10 @@ const ANSWER_TIME: Duration = Duration::from_secs(20);
 const HELD: Duration = Duration::from_secs(3600);
 /// How long a node that went is waited for.
 const GONE: Duration = Duration::from_secs(120);
+/// A node that compares its log with this one is expected to do it this often.
+const COMPARES: Duration = Duration::from_secs(600);
+/// How long a node that kept this one waiting for nothing comes last.
+const LAST: Duration = Duration::from_secs(600);
 /// Nodes remembered.
 const MAX_PEERS: usize = 4096;
 /// Requests one node may make at once, and per second.
@@ -55,6 +59,10 @@ struct Peer {
     done: u64,
     /// Up to where it had all of this node's messages last.
     has: u64,
+    /// When it came, or asked to compare last.
+    compared: Instant,
+    /// When it kept this node waiting for nothing.
+    slow: Option<Instant>,
     /// Requests it may make.
     tokens: f64,
     filled: Instant,
@@ -99,7 +107,7 @@ pub(super) struct Task {
     work: JoinSet<Done>,
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
@@ -137,6 +145,7 @@ impl Task {
         counts: Arc<Counts>,
     ) -> Result<Self, StoreError> {
         let mut index = Index::new(Limits::default());
+        index.keep_own(own.clone());
         index.vouch([own.clone()]);
         for (author, at) in store.log_floors()? {
             if let Ok(author) = author.parse() {
@@ -263,7 +272,8 @@ impl Task {
         let lacking = self
             .peers
             .values()
-            .any(|peer| peer.member && peer.has < oldest);
+            // One that never compares does not wait for anything either.
+            .any(|peer| peer.member && peer.has < oldest && peer.compared.elapsed() < COMPARES);
         let held = u64::try_from(HELD.as_millis()).unwrap_or(u64::MAX);
         !lacking || oldest < now_ms().saturating_sub(held)
     }
@@ -367,10 +377,14 @@ impl Task {
                     due: None,
                     done: 0,
                     has: 0,
+                    compared: now,
+                    slow: None,
                     tokens: ASKED.0,
                     filled: now,
                 });
-                peer.gone = None;
+                if peer.gone.take().is_some() {
+                    peer.compared = now;
+                }
                 peer.due = Some(due);
             }
             false => {
@@ -417,6 +431,7 @@ impl Task {
             && let Some(peer) = self.peers.get_mut(&request.peer_id)
         {
             peer.has = peer.has.max(*done);
+            peer.compared = now;
         }
         let store = &self.store;
         let response = answer(&self.index, &question, |author, stamp| {
@@ -440,6 +455,9 @@ impl Task {
         }
         let now = Instant::now();
         let here = |peer: &Peer| peer.member && peer.gone.is_none();
+        let quick = |peer: &Peer| peer.slow.is_none_or(|at| at.elapsed() >= LAST);
+        let anybody = self.peers.values().any(|peer| here(peer) && quick(peer));
+        let here = |peer: &Peer| here(peer) && (quick(peer) || !anybody);
         let due = self
             .peers
             .iter_mut()
@@ -509,7 +527,15 @@ impl Task {
                     }
                 }
             }
-            None => self.soon(),
+            None => {
+                if session.was_slow()
+                    && let Some(peer) = self.peers.get_mut(&peer_id)
+                {
+                    tracing::debug!(peer_id, "another log gives nothing and takes its time");
+                    peer.slow = Some(Instant::now());
+                }
+                self.soon();
+            }
         }
     }
 
