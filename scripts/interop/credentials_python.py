@@ -71,7 +71,7 @@ CASES = [
 ]
 for score, contributions in CASES:
     text = ours(
-        "issue", ISSUER_SEED.hex(), SUBJECT, repr(score), str(FROM), str(UNTIL),
+        "issue", "jcs", ISSUER_SEED.hex(), SUBJECT, repr(score), str(FROM), str(UNTIL),
         stdin=json.dumps(contributions),
     )
     credential = json.loads(text)

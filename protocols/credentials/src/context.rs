@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 /// The context every Verifiable Credential 2.0 starts with.
 pub const CREDENTIALS_V2: &str = "https://www.w3.org/ns/credentials/v2";
 
+/// What proofs of the suite `Ed25519Signature2020` add.
+pub const ED25519_2020: &str = "https://w3id.org/security/suites/ed25519-2020/v1";
+
 /// The terms of our credentials. `contributions` may hold any JSON, which JSON-LD then takes as a whole.
 #[must_use]
 pub fn own_context() -> Value {
@@ -29,6 +32,18 @@ pub fn own_context() -> Value {
 #[must_use]
 pub fn contexts() -> Value {
     json!([CREDENTIALS_V2, own_context()])
+}
+
+/// Whether `found` is `wanted`, or that and the context of `Ed25519Signature2020`.
+pub(crate) fn is_context(found: Option<&Value>, wanted: &Value) -> bool {
+    let Some(wanted) = wanted.as_array() else {
+        return false;
+    };
+    match found.and_then(Value::as_array).map(Vec::as_slice) {
+        Some([before @ .., last]) if last == ED25519_2020 => before == wanted.as_slice(),
+        Some(found) => found == wanted.as_slice(),
+        None => false,
+    }
 }
 
 /// Members of a credential that the context of the Data Model maps and that are read here.

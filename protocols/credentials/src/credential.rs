@@ -7,9 +7,10 @@ use pagi_messages::{Did, SigningIdentity};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    context::{CREDENTIAL_TERMS, contexts},
-    error::CredentialError,
-    proof::{Timestamp, add_proof, cut, verify_proof},
+    context::{CREDENTIAL_TERMS, contexts, is_context},
+    error::{CredentialError, ProofError},
+    proof::{Suite, Timestamp, add_proof, cut, verify_proof},
+    rdf::told_exactly,
     status::{StatusEntry, StatusList},
 };
 
@@ -154,13 +155,34 @@ pub fn issue_capability(
     issue(issuer, subject, &claims, valid_from_s, valid_until_s, None)
 }
 
-/// Issues a credential with these claims; times as in [`issue_reputation`]. With a `status` it can be
-/// taken back by the issuer's status list.
+/// Issues a credential with these claims, with a proof of `eddsa-rdfc-2022`; times as in
+/// [`issue_reputation`]. With a `status` it can be taken back by the issuer's status list. A score is
+/// rounded to the 16 digits that RDF has.
 ///
 /// # Errors
 /// As [`issue_reputation`] and [`issue_membership`].
 pub fn issue(
     issuer: &SigningIdentity,
+    subject: &Did,
+    claims: &Claims,
+    valid_from_s: u64,
+    valid_until_s: u64,
+    status: Option<&StatusEntry>,
+) -> Result<Value, CredentialError> {
+    let draft = draft(
+        issuer.did(),
+        subject,
+        claims,
+        valid_from_s,
+        valid_until_s,
+        status,
+    )?;
+    Ok(add_proof(&draft, issuer, Some(valid_from_s), Suite::Rdfc)?)
+}
+
+/// A credential without its proof; see [`issue`].
+fn draft(
+    issuer: &Did,
     subject: &Did,
     claims: &Claims,
     valid_from_s: u64,
@@ -185,7 +207,7 @@ pub fn issue(
                 return Err(malformed("reputation_score", "is not a finite number"));
             }
             [
-                ("reputation_score", json!(reputation_score)),
+                ("reputation_score", json!(told_exactly(*reputation_score))),
                 ("contributions", contributions.clone()),
             ]
         }
@@ -208,7 +230,7 @@ pub fn issue(
     let mut credential = json!({
         "@context": contexts(),
         "type": ["VerifiableCredential", claims.type_name()],
-        "issuer": issuer.did().as_str(),
+        "issuer": issuer.as_str(),
         "validFrom": time(valid_from_s, "validFrom")?,
         "validUntil": time(valid_until_s, "validUntil")?,
         "credentialSubject": subject,
@@ -216,7 +238,7 @@ pub fn issue(
     if let Some(status) = status {
         credential["credentialStatus"] = status.to_json();
     }
-    Ok(add_proof(&credential, issuer, Some(valid_from_s))?)
+    Ok(credential)
 }
 
 /// Verifies a credential at `now_s` (seconds since 1970): its proof, that the issuer made it, that every
@@ -226,11 +248,11 @@ pub fn issue(
 /// One distinct [`CredentialError`] for each reason; where several hold, the proof's comes first, for
 /// nothing a broken proof covers can be relied upon.
 pub fn verify(credential: &Value, now_s: u64) -> Result<Verified, CredentialError> {
-    let signer = verify_proof(credential, now_s)?;
+    let signer = verify_proof(credential, now_s).map_err(|error| reason(credential, error))?;
     let Value::Object(members) = credential else {
         return Err(malformed("credential", "is not an object"));
     };
-    if members.get("@context") != Some(&contexts()) {
+    if !is_context(members.get("@context"), &contexts()) {
         return Err(CredentialError::UnknownContext);
     }
     if let Some(term) = members
@@ -279,6 +301,19 @@ pub fn verify(credential: &Value, now_s: u64) -> Result<Verified, CredentialErro
         valid_until_s: valid_until.map(Timestamp::seconds),
         status,
     })
+}
+
+/// What is wrong with a credential whose proof does not hold, as precisely as can be said.
+pub(crate) fn reason(credential: &Value, error: ProofError) -> CredentialError {
+    match error {
+        ProofError::UnknownContext => CredentialError::UnknownContext,
+        ProofError::UnmappedTerm(term) => CredentialError::UnmappedTerm(term),
+        ProofError::WrongSignature { signer } => match did(credential.get("issuer"), "issuer") {
+            Ok(issuer) if issuer != signer => CredentialError::ForeignIssuer { issuer, signer },
+            _ => ProofError::WrongSignature { signer }.into(),
+        },
+        other => other.into(),
+    }
 }
 
 /// The one type beside `VerifiableCredential`.

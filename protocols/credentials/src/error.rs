@@ -23,9 +23,9 @@ pub enum ProofError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The proof is of another type or cryptosuite than `DataIntegrityProof`, `eddsa-jcs-2022`.
+    /// The proof is of a type and cryptosuite that is not spoken here.
     #[error(
-        "the proof is of type `{proof_type}` and cryptosuite `{cryptosuite}`, not of DataIntegrityProof and eddsa-jcs-2022"
+        "the proof is of type `{proof_type}` and cryptosuite `{cryptosuite}`, which is none of eddsa-jcs-2022, eddsa-rdfc-2022 and Ed25519Signature2020"
     )]
     UnsupportedSuite {
         /// Its `type`, cut to 64 characters.
@@ -61,9 +61,15 @@ pub enum ProofError {
         /// Seconds since 1970.
         now: u64,
     },
-    /// A whole number is so large that its canonical form is that of its neighbour too.
+    /// The contexts are not known here, so what the document means is not either.
+    #[error("the document's @context is not one this node knows, so its meaning is not known")]
+    UnknownContext,
+    /// A term or value that has no meaning under the contexts, and that no signature would cover.
+    #[error("the term or value `{0}` means nothing under the document's @context")]
+    UnmappedTerm(String),
+    /// A number whose canonical form is that of another number too.
     #[error(
-        "the number {0} is beyond ±(2^53 − 1): canonical JSON cannot tell it from its neighbours"
+        "the number {0} cannot be told from its neighbours in canonical form: it is beyond ±(2^53 − 1), or has too many digits"
     )]
     InexactNumber(String),
     /// The document could not be brought to its canonical form.

@@ -1,16 +1,18 @@
-//! Data Integrity proofs of the cryptosuite `eddsa-jcs-2022` (Data Integrity EdDSA Cryptosuites 1.0,
-//! section 3.3): Ed25519 over the SHA-256 of the canonical proof configuration followed by the SHA-256
-//! of the canonical document, canonical being the JSON Canonicalization Scheme (RFC 8785).
+//! Data Integrity proofs with Ed25519 (Data Integrity EdDSA Cryptosuites 1.0): a signature over the
+//! SHA-256 of the canonical proof configuration followed by the SHA-256 of the canonical document.
+//!
+//! Canonical is the JSON Canonicalization Scheme (RFC 8785) for `eddsa-jcs-2022` (section 3.3), and the
+//! canonical RDF of the document for `eddsa-rdfc-2022` (section 3.2) and the older
+//! `Ed25519Signature2020`.
 
 use pagi_messages::{Did, DidError, SigningIdentity};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::error::ProofError;
+use crate::{error::ProofError, rdf};
 
 const TYPE: &str = "DataIntegrityProof";
-const SUITE: &str = "eddsa-jcs-2022";
 const PURPOSE: &str = "assertionMethod";
 /// Largest whole number that canonical JSON tells from its neighbours (RFC 7493 section 2.2).
 const MAX_EXACT: u64 = (1 << 53) - 1;
@@ -26,6 +28,30 @@ const MEMBERS: [&str; 9] = [
     "proofValue",
     "@context",
 ];
+
+/// How a document is brought into the form that is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// `eddsa-jcs-2022`: the canonical JSON, whatever it means.
+    Jcs,
+    /// `eddsa-rdfc-2022`: the canonical RDF of a document whose every term has a meaning here.
+    Rdfc,
+    /// `Ed25519Signature2020`, the same under an older name; read, and written only for tests.
+    Signature2020,
+}
+
+impl Suite {
+    const ALL: [Self; 3] = [Self::Jcs, Self::Rdfc, Self::Signature2020];
+
+    /// The `type` and `cryptosuite` of its proofs.
+    const fn names(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Jcs => (TYPE, Some("eddsa-jcs-2022")),
+            Self::Rdfc => (TYPE, Some("eddsa-rdfc-2022")),
+            Self::Signature2020 => ("Ed25519Signature2020", None),
+        }
+    }
+}
 
 /// A time as the credential formats have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,24 +89,29 @@ impl Timestamp {
     }
 }
 
-/// Adds a proof by `signer` to a document (section 3.3.1). `created_s`, in seconds since 1970, is left
-/// out of the proof where it is `None`.
+/// Adds a proof by `signer` to a document (sections 3.2.1 and 3.3.1). `created_s`, in seconds since
+/// 1970, is left out of the proof where it is `None`.
 ///
 /// # Errors
 /// [`ProofError::NotAnObject`], [`ProofError::Present`], [`ProofError::InexactNumber`],
-/// [`ProofError::Malformed`] for a time beyond the year 9999.
+/// [`ProofError::Malformed`] for a time beyond the year 9999; where RDF is signed, also
+/// [`ProofError::UnknownContext`] and [`ProofError::UnmappedTerm`].
 pub fn add_proof(
     document: &Value,
     signer: &SigningIdentity,
     created_s: Option<u64>,
+    suite: Suite,
 ) -> Result<Value, ProofError> {
     let mut secured = document.as_object().ok_or(ProofError::NotAnObject)?.clone();
     if secured.contains_key("proof") {
         return Err(ProofError::Present);
     }
     let mut proof = Map::new();
-    proof.insert("type".into(), TYPE.into());
-    proof.insert("cryptosuite".into(), SUITE.into());
+    let (proof_type, cryptosuite) = suite.names();
+    proof.insert("type".into(), proof_type.into());
+    if let Some(cryptosuite) = cryptosuite {
+        proof.insert("cryptosuite".into(), cryptosuite.into());
+    }
     if let Some(seconds) = created_s {
         let created =
             Timestamp::from_s(seconds)
@@ -96,16 +127,18 @@ pub fn add_proof(
         signer.did().signing_key_id().into(),
     );
     proof.insert("proofPurpose".into(), PURPOSE.into());
-    if let Some(context) = secured.get("@context") {
+    if suite == Suite::Jcs
+        && let Some(context) = secured.get("@context")
+    {
         proof.insert("@context".into(), context.clone());
     }
-    let hash = hash_data(&proof, &secured)?;
+    let hash = hash_data(suite, &proof, &secured)?;
     proof.insert("proofValue".into(), signer.sign(&hash).into());
     secured.insert("proof".into(), Value::Object(proof));
     Ok(Value::Object(secured))
 }
 
-/// Verifies the proof of a document at `now_s` (section 3.3.2) and returns whose key made it. Whether
+/// Verifies the proof of a document at `now_s` (sections 3.2.2 and 3.3.2) and returns whose key made it. Whether
 /// that somebody may speak on the matter is for the caller to decide.
 ///
 /// # Errors
@@ -122,13 +155,19 @@ pub fn verify_proof(document: &Value, now_s: u64) -> Result<Did, ProofError> {
     {
         return Err(ProofError::UnknownMember(cut(name)));
     }
-    let (proof_type, cryptosuite) = (text(&options, "type")?, text(&options, "cryptosuite")?);
-    if (proof_type, cryptosuite) != (TYPE, SUITE) {
-        return Err(ProofError::UnsupportedSuite {
+    let proof_type = text(&options, "type")?;
+    let cryptosuite = if proof_type == TYPE || options.contains_key("cryptosuite") {
+        Some(text(&options, "cryptosuite")?)
+    } else {
+        None
+    };
+    let suite = Suite::ALL
+        .into_iter()
+        .find(|suite| suite.names() == (proof_type, cryptosuite))
+        .ok_or_else(|| ProofError::UnsupportedSuite {
             proof_type: cut(proof_type),
-            cryptosuite: cut(cryptosuite),
-        });
-    }
+            cryptosuite: cut(cryptosuite.unwrap_or_default()),
+        })?;
     let purpose = text(&options, "proofPurpose")?;
     if purpose != PURPOSE {
         return Err(ProofError::WrongPurpose(cut(purpose)));
@@ -137,7 +176,11 @@ pub fn verify_proof(document: &Value, now_s: u64) -> Result<Did, ProofError> {
     optional_time(&options, "created")?;
     let expires = optional_time(&options, "expires")?;
     if let Some(context) = options.get("@context") {
-        if !starts_with(unsecured.get("@context"), context) {
+        let sound = match suite {
+            Suite::Jcs => starts_with(unsecured.get("@context"), context),
+            Suite::Rdfc | Suite::Signature2020 => unsecured.get("@context") == Some(context),
+        };
+        if !sound {
             return Err(ProofError::ForeignContext);
         }
         unsecured.insert("@context".into(), context.clone());
@@ -148,7 +191,7 @@ pub fn verify_proof(document: &Value, now_s: u64) -> Result<Did, ProofError> {
         None => return Err(malformed("proofValue", "is missing")),
     };
     signer
-        .verify(&hash_data(&options, &unsecured)?, &value)
+        .verify(&hash_data(suite, &options, &unsecured)?, &value)
         .map_err(|error| match error {
             DidError::MalformedSignature => {
                 malformed("proofValue", "is not 64 bytes in base58btc multibase (z…)")
@@ -181,17 +224,24 @@ pub fn canonical(value: &Value) -> Result<Vec<u8>, ProofError> {
         .map_err(|error| ProofError::NotCanonical(error.to_string()))
 }
 
-/// Section 3.3.4: the two hashes, the configuration's first.
+/// Sections 3.2.4 and 3.3.4: the two hashes, the configuration's first.
 fn hash_data(
+    suite: Suite,
     config: &Map<String, Value>,
     document: &Map<String, Value>,
 ) -> Result<[u8; 64], ProofError> {
-    let hash = |object: &Map<String, Value>| -> Result<[u8; 32], ProofError> {
-        Ok(Sha256::digest(canonical(&Value::Object(object.clone()))?).into())
+    let json = |object: &Map<String, Value>| canonical(&Value::Object(object.clone()));
+    let (config, document) = match suite {
+        Suite::Jcs => (json(config)?, json(document)?),
+        Suite::Rdfc | Suite::Signature2020 => {
+            // The contexts are known once the document is read.
+            let document = rdf::of_document(document, suite == Suite::Signature2020)?.into_bytes();
+            (rdf::of_proof(config)?.into_bytes(), document)
+        }
     };
     let mut data = [0; 64];
-    data[..32].copy_from_slice(&hash(config)?);
-    data[32..].copy_from_slice(&hash(document)?);
+    data[..32].copy_from_slice(&Sha256::digest(config));
+    data[32..].copy_from_slice(&Sha256::digest(document));
     Ok(data)
 }
 
@@ -283,7 +333,7 @@ mod tests {
         let signer = SigningIdentity::from_seed(&[1; 32]);
         let document = json!({"@context": ["urn:a", "urn:b"], "claim": 1});
         let mut proof = json!({
-            "type": TYPE, "cryptosuite": SUITE, "proofPurpose": PURPOSE,
+            "type": TYPE, "cryptosuite": "eddsa-jcs-2022", "proofPurpose": PURPOSE,
             "verificationMethod": signer.did().signing_key_id(),
         });
         for (name, value) in members {
@@ -293,7 +343,12 @@ mod tests {
         if let Some(context) = proof.get("@context") {
             unsecured["@context"] = context.clone();
         }
-        let hash = hash_data(proof.as_object().unwrap(), unsecured.as_object().unwrap()).unwrap();
+        let hash = hash_data(
+            Suite::Jcs,
+            proof.as_object().unwrap(),
+            unsecured.as_object().unwrap(),
+        )
+        .unwrap();
         proof["proofValue"] = signer.sign(&hash).into();
         let mut secured = document;
         secured["proof"] = proof;
@@ -371,15 +426,18 @@ mod tests {
     #[test]
     fn a_document_is_signed_once() {
         let signer = SigningIdentity::from_seed(&[1; 32]);
-        let secured = add_proof(&json!({"a": 1}), &signer, None).unwrap();
+        let secured = add_proof(&json!({"a": 1}), &signer, None, Suite::Jcs).unwrap();
         assert!(secured["proof"].get("@context").is_none());
         assert_eq!(verify_proof(&secured, 0).as_ref(), Ok(signer.did()));
-        assert_eq!(add_proof(&secured, &signer, None), Err(ProofError::Present));
         assert_eq!(
-            add_proof(&json!(7), &signer, None),
+            add_proof(&secured, &signer, None, Suite::Jcs),
+            Err(ProofError::Present)
+        );
+        assert_eq!(
+            add_proof(&json!(7), &signer, None, Suite::Jcs),
             Err(ProofError::NotAnObject)
         );
-        let late = add_proof(&json!({"a": 1}), &signer, Some(u64::MAX));
+        let late = add_proof(&json!({"a": 1}), &signer, Some(u64::MAX), Suite::Jcs);
         assert!(matches!(
             late,
             Err(ProofError::Malformed {

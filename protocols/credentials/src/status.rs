@@ -9,10 +9,10 @@ use pagi_messages::{Did, SigningIdentity};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    context::CREDENTIALS_V2,
-    credential::{did, malformed, time},
+    context::{CREDENTIALS_V2, is_context},
+    credential::{did, malformed, reason, time},
     error::CredentialError,
-    proof::{Timestamp, add_proof, verify_proof},
+    proof::{Suite, Timestamp, add_proof, verify_proof},
 };
 
 /// Places of a new list.
@@ -150,7 +150,7 @@ impl StatusList {
                 "encodedList": format!("u{}", URL_SAFE_NO_PAD.encode(gzip(&self.bits))),
             },
         });
-        Ok(add_proof(&credential, issuer, Some(now_s))?)
+        Ok(add_proof(&credential, issuer, Some(now_s), Suite::Rdfc)?)
     }
 
     /// Verifies a list and reads it.
@@ -168,14 +168,14 @@ impl StatusList {
             "credentialSubject",
             "proof",
         ];
-        let signer = verify_proof(credential, now_s)?;
+        let signer = verify_proof(credential, now_s).map_err(|error| reason(credential, error))?;
         let members: &Map<String, Value> = credential
             .as_object()
             .ok_or(malformed("credential", "is not an object"))?;
         if members.keys().any(|name| !MEMBERS.contains(&name.as_str())) {
             return Err(malformed("credential", "has a member that is not known"));
         }
-        if members.get("@context") != Some(&json!([CREDENTIALS_V2])) {
+        if !is_context(members.get("@context"), &json!([CREDENTIALS_V2])) {
             return Err(CredentialError::UnknownContext);
         }
         if members.get("type") != Some(&json!(["VerifiableCredential", LIST_CREDENTIAL])) {
@@ -333,7 +333,7 @@ mod tests {
         let other = SigningIdentity::from_seed(&[2; 32]);
         let mut stolen = good.clone();
         stolen.as_object_mut().unwrap().remove("proof");
-        let stolen = add_proof(&stolen, &other, None).unwrap();
+        let stolen = add_proof(&stolen, &other, None, Suite::Rdfc).unwrap();
         assert!(matches!(
             StatusList::verify(&stolen, NOW),
             Err(CredentialError::ForeignIssuer { .. })

@@ -7,7 +7,7 @@ mod believed;
 mod tampered;
 mod vectors;
 
-use pagi_credentials::issue_reputation;
+use pagi_credentials::{Suite, context::ED25519_2020, issue_reputation, proof::add_proof};
 use pagi_messages::SigningIdentity;
 use serde_json::{Value, json};
 
@@ -38,3 +38,16 @@ fn credential() -> Value {
     )
     .unwrap()
 }
+
+/// The same credential under each suite.
+fn under(suite: Suite) -> Value {
+    let mut credential = credential();
+    credential.as_object_mut().unwrap().remove("proof");
+    if suite == Suite::Signature2020 {
+        let contexts = credential["@context"].as_array_mut().unwrap();
+        contexts.push(ED25519_2020.into());
+    }
+    add_proof(&credential, &issuer(), Some(NOW - 10), suite).unwrap()
+}
+
+const SUITES: [Suite; 3] = [Suite::Jcs, Suite::Rdfc, Suite::Signature2020];

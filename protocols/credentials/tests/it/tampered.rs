@@ -1,6 +1,8 @@
 //! Every way of changing a credential is noticed, and told apart where it matters.
 
-use pagi_credentials::{CredentialError, ProofError, context::contexts, proof::add_proof, verify};
+use pagi_credentials::{
+    CredentialError, ProofError, Suite, context::contexts, proof::add_proof, verify,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -11,7 +13,7 @@ fn signed_after(change: impl FnOnce(&mut Value)) -> Value {
     let mut credential = credential();
     credential.as_object_mut().unwrap().remove("proof");
     change(&mut credential);
-    add_proof(&credential, &issuer(), Some(NOW)).unwrap()
+    add_proof(&credential, &issuer(), Some(NOW), Suite::Jcs).unwrap()
 }
 
 fn without_proof() -> Value {
@@ -35,12 +37,15 @@ fn each_failure_has_its_reason() {
     // Another issuer under the same signature.
     let mut swapped = credential();
     swapped["issuer"] = mallory().did().as_str().into();
-    assert!(matches!(
+    assert_eq!(
         verify(&swapped, NOW),
-        Err(CredentialError::Proof(ProofError::WrongSignature { .. }))
-    ));
+        Err(CredentialError::ForeignIssuer {
+            issuer: mallory().did().clone(),
+            signer: issuer().did().clone()
+        })
+    );
     // Mallory signs, soundly, in the issuer's name.
-    let forged = add_proof(&without_proof(), &mallory(), Some(NOW)).unwrap();
+    let forged = add_proof(&without_proof(), &mallory(), Some(NOW), Suite::Rdfc).unwrap();
     assert_eq!(
         verify(&forged, NOW),
         Err(CredentialError::ForeignIssuer {
@@ -68,7 +73,7 @@ fn each_failure_has_its_reason() {
         }
     };
     for (member, value) in [
-        ("cryptosuite", json!("eddsa-rdfc-2022")),
+        ("cryptosuite", json!("ecdsa-rdfc-2019")),
         ("cryptosuite", json!("")),
         ("type", json!("Ed25519Signature2020")),
     ] {
@@ -257,18 +262,87 @@ fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-fn all_paths() -> Vec<String> {
-    let mut found = Vec::new();
-    paths(&credential(), "", &mut found);
-    found
+/// Every path of the credential under every suite.
+fn all_paths() -> Vec<(Suite, String)> {
+    let of = |suite| {
+        let mut found = Vec::new();
+        paths(&under(suite), "", &mut found);
+        found.into_iter().map(move |path| (suite, path))
+    };
+    SUITES.into_iter().flat_map(of).collect()
+}
+
+#[test]
+fn under_each_suite_each_failure_has_its_own_reason() {
+    for suite in SUITES {
+        let good = under(suite);
+        assert!(verify(&good, NOW).is_ok(), "{suite:?}");
+        let mut changed = good.clone();
+        changed["credentialSubject"]["reputation_score"] = json!(1);
+        let changed = verify(&changed, NOW).unwrap_err();
+        let mut swapped = good.clone();
+        swapped["issuer"] = mallory().did().as_str().into();
+        let swapped = verify(&swapped, NOW).unwrap_err();
+        let expired = verify(&good, NOW + 11).unwrap_err();
+        assert!(
+            matches!(
+                (&changed, &swapped, &expired),
+                (
+                    CredentialError::Proof(ProofError::WrongSignature { .. }),
+                    CredentialError::ForeignIssuer { .. },
+                    CredentialError::Expired { .. }
+                )
+            ),
+            "{suite:?}: {changed}; {swapped}; {expired}"
+        );
+        let mut unmapped = good;
+        unmapped["credentialSubject"]["trustMe"] = json!(true);
+        let unmapped = verify(&unmapped, NOW).unwrap_err();
+        // Canonical JSON covers a term without a meaning as well, so there it is a change first.
+        if suite == Suite::Jcs {
+            assert!(matches!(unmapped, CredentialError::Proof(_)), "{unmapped}");
+        } else {
+            assert_eq!(unmapped, CredentialError::UnmappedTerm("trustMe".into()));
+        }
+    }
+}
+
+#[test]
+fn what_means_the_same_in_rdf_is_not_taken_for_the_same() {
+    // The signature holds in each case, for JSON-LD would make nothing of the difference.
+    for (at, value) in [
+        ("/credentialSubject/reputation_score", json!([0.875])),
+        ("/issuer", json!([issuer().did().as_str()])),
+        ("/issuer", json!({"id": issuer().did().as_str()})),
+        (
+            "/type",
+            json!(["ReputationCredential", "VerifiableCredential"]),
+        ),
+        ("/validFrom", json!({"@value": "2027-01-15T07:59:50Z"})),
+        (
+            "/@context/1/reputation_score",
+            json!({"@id": "urn:pagi:credentials#reputation_score"}),
+        ),
+        (
+            "/credentialSubject/reputation_score",
+            json!(0.875_000_000_000_000_1),
+        ),
+    ] {
+        for suite in [Suite::Rdfc, Suite::Signature2020] {
+            let mut other = under(suite);
+            *other.pointer_mut(at).unwrap() = value.clone();
+            assert!(verify(&other, NOW).is_err(), "{suite:?} {at} {value}");
+        }
+    }
 }
 
 #[test]
 fn removing_any_part_is_noticed() {
-    let credential = credential();
     let found = all_paths();
-    assert!(found.len() > 35, "{}", found.len());
-    for path in found.iter().filter(|path| !path.is_empty()) {
+    assert!(found.len() > 90, "{}", found.len());
+    for (suite, path) in found.iter().filter(|(_, path)| !path.is_empty()) {
+        // What is left without this context is a sound credential of the suite that needs none.
+        let credential = under(*suite);
         let (parent, name) = path.rsplit_once('/').unwrap();
         let mut less = credential.clone();
         match less.pointer_mut(parent).unwrap() {
@@ -291,7 +365,7 @@ proptest! {
 
     #[test]
     fn changing_any_part_is_noticed(
-        path in prop::sample::select(all_paths()),
+        (suite, path) in prop::sample::select(all_paths()),
         other in prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
@@ -302,7 +376,7 @@ proptest! {
             Just(json!({})),
         ],
     ) {
-        let original = credential();
+        let original = under(suite);
         let mut changed = original.clone();
         *changed.pointer_mut(&path).unwrap() = other;
         prop_assume!(changed != original);
@@ -310,8 +384,10 @@ proptest! {
     }
 
     #[test]
-    fn changing_one_character_is_noticed(at in 0usize..2000, with in "[ -~]") {
-        let original = credential();
+    fn changing_one_character_is_noticed(
+        suite in prop::sample::select(SUITES.to_vec()), at in 0usize..2000, with in "[ -~]",
+    ) {
+        let original = under(suite);
         let text = original.to_string();
         let at = at % text.len();
         let bent = format!("{}{with}{}", &text[..at], &text[at + 1..]);
@@ -322,8 +398,10 @@ proptest! {
     }
 
     #[test]
-    fn adding_a_member_anywhere_is_noticed(path in prop::sample::select(all_paths()), name in "[a-z]{1,8}") {
-        let mut more = credential();
+    fn adding_a_member_anywhere_is_noticed(
+        (suite, path) in prop::sample::select(all_paths()), name in "[a-z]{1,8}",
+    ) {
+        let mut more = under(suite);
         match more.pointer_mut(&path).unwrap() {
             Value::Object(members) => {
                 prop_assume!(!members.contains_key(&name));

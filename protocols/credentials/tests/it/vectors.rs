@@ -1,7 +1,7 @@
 //! The published test vectors of eddsa-jcs-2022 and of the JSON Canonicalization Scheme.
 
 use pagi_credentials::{
-    CredentialError, ProofError,
+    CredentialError, ProofError, Suite,
     proof::{add_proof, canonical, verify_proof},
     verify,
 };
@@ -48,7 +48,13 @@ fn the_signed_vector_verifies() {
 fn signing_the_unsigned_vector_gives_the_published_signature() {
     let vectors = vectors();
     // 2023-02-24T23:36:38Z
-    let signed = add_proof(&vectors["unsigned"], &key(), Some(1_677_281_798)).unwrap();
+    let signed = add_proof(
+        &vectors["unsigned"],
+        &key(),
+        Some(1_677_281_798),
+        Suite::Jcs,
+    )
+    .unwrap();
     assert_eq!(signed, vectors["signed"]);
     let (_, signature) =
         multibase::decode(signed["proof"]["proofValue"].as_str().unwrap()).unwrap();

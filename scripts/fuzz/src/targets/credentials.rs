@@ -1,7 +1,7 @@
 //! Verifiable credentials.
 
 use pagi_credentials::{
-    Claims, issue_capability, issue_membership, issue_reputation,
+    Claims, StatusList, Suite, issue_capability, issue_membership, issue_reputation,
     proof::{add_proof, canonical, verify_proof},
     verify,
 };
@@ -12,7 +12,9 @@ use super::{NOW_S, identity};
 pub fn seeds() -> Vec<Vec<u8>> {
     let (issuer, to) = (identity(1), identity(2));
     let until = NOW_S + 1000;
+    let list = StatusList::new(issuer.did());
     [
+        list.issue(&issuer, NOW_S),
         issue_reputation(&issuer, to.did(), 0.75, json!(["a", 1]), NOW_S, until),
         issue_membership(&issuer, to.did(), "lab", "member", NOW_S, until),
         issue_capability(&issuer, to.did(), "read", "urn:x", NOW_S, until),
@@ -45,7 +47,16 @@ pub fn check(data: &[u8]) -> bool {
     if let Some(issuer) = members.get_mut("issuer") {
         *issuer = identity(3).did().as_str().into();
     }
-    let Ok(proven) = add_proof(&Value::Object(members), &identity(3), Some(NOW_S)) else {
+    let document = Value::Object(members);
+    let mut held = false;
+    for suite in [Suite::Jcs, Suite::Rdfc, Suite::Signature2020] {
+        held |= proven_by_us(&document, suite);
+    }
+    held
+}
+
+fn proven_by_us(document: &Value, suite: Suite) -> bool {
+    let Ok(proven) = add_proof(document, &identity(3), Some(NOW_S), suite) else {
         return false;
     };
     let text = proven.to_string();
@@ -54,6 +65,10 @@ pub fn check(data: &[u8]) -> bool {
         verify_proof(&proven, NOW_S).expect("our proof holds"),
         *identity(3).did()
     );
+    if let Ok(list) = StatusList::verify(&proven, NOW_S) {
+        assert_eq!(list.issuer, *identity(3).did());
+        return true;
+    }
     match verify(&proven, NOW_S) {
         Ok(verified) => {
             believed(&proven, &verified, 3);
