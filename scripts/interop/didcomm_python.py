@@ -104,6 +104,7 @@ async def main():
     # Ours to Python.
     for packing, has_from in [
         ("authcrypt", True),
+        ("hidden-authcrypt", True),
         ("anoncrypt", False),
         ("signed", True),
         ("signed-then-encrypted", True),
@@ -125,7 +126,7 @@ async def main():
                 and meta.encrypted == (packing != "signed")
                 and meta.non_repudiation == packing.startswith("signed")
                 and meta.authenticated == (packing != "anoncrypt")
-                and (packing != "authcrypt" or meta.encrypted_from.startswith(alice + "#z6LS"))
+                and ("authcrypt" not in packing or meta.encrypted_from.startswith(alice + "#z6LS"))
             )
             check(f"ours -> python, {packing}", right, (result.message, meta))
         except Exception as error:  # pylint: disable=broad-except

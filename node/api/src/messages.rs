@@ -21,6 +21,9 @@ pub struct SendMessage {
     /// The thread it belongs to; it opens one of its own without it.
     #[serde(default)]
     pub thid: Option<String>,
+    /// CIDs of what is attached: it stays where it is, and whoever reads the message fetches it.
+    #[serde(default)]
+    pub attachments: Vec<String>,
     /// How long to wait for an answer in the thread, seconds; not at all without it.
     #[serde(default)]
     pub wait_s: Option<u64>,
@@ -70,6 +73,10 @@ pub struct ReceivedMessage {
     pub msg_type: String,
     /// What it says.
     pub body: Value,
+    /// What is attached, as the message has it (DIDComm v2.1, section "Attachments"); something by CID
+    /// has the link `ipfs://CID`. Nothing is fetched unasked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Value>,
     /// When it arrived (RFC 3339).
     pub received_at: String,
     /// Whether it was marked as read.

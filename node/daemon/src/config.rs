@@ -28,6 +28,7 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # mdns = true                                      # look for nodes on the local network
 # control = "127.0.0.1:8006"                       # the control API
 # founders = []                                    # DIDs of nodes whose orders to stop are obeyed
+# domain = ""                                      # where others reach /.well-known/did.json: did:web:DOMAIN
 
 [network]
 # relay = "auto"                                   # use relays where nobody can reach this node: "on", "off"
@@ -169,6 +170,8 @@ pub struct NodeSection {
     pub swarm_named: bool,
     /// DIDs of nodes whose orders to stop are obeyed.
     pub founders: Vec<String>,
+    /// The domain under which `/.well-known/did.json` is reached; empty where it is not.
+    pub domain: String,
 }
 
 impl Default for NodeSection {
@@ -185,6 +188,7 @@ impl Default for NodeSection {
             compat_ports: false,
             swarm_named: false,
             founders: Vec::new(),
+            domain: String::new(),
         }
     }
 }
@@ -528,6 +532,25 @@ impl Config {
     /// [`CliError`] for what is no DID.
     pub fn founders(&self) -> Result<Vec<Did>, CliError> {
         dids(&self.node.founders, "node.founders")
+    }
+
+    /// The node's DID document: that of its did:web where it has a domain.
+    ///
+    /// # Errors
+    /// [`CliError`] for what is no domain.
+    pub fn did_document(&self, did: &Did) -> Result<serde_json::Value, CliError> {
+        let domain = &self.node.domain;
+        if domain.is_empty() {
+            return did.document().map_err(|error| {
+                CliError::new(format!("the node's DID: {error}"), "report this as a bug")
+            });
+        }
+        pagi_didcomm::resolve::web_document(domain, did).map_err(|error| {
+            CliError::usage(
+                format!("node.domain = \"{domain}\": {error}"),
+                "write a domain name, with :PORT where it is not 443",
+            )
+        })
     }
 
     /// The nodes to keep letters.

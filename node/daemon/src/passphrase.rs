@@ -1,8 +1,10 @@
-//! Where a passphrase comes from: a file, the environment, or a person at the terminal.
+//! Where a passphrase comes from: a file, the environment, a command of the user's, or a person at the
+//! terminal.
 
 use std::{
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use pagi_twin::identity::{KeyError, KeyStore, vault::Passphrase};
@@ -14,8 +16,9 @@ use crate::cli::CliError;
 const VARIABLE: &str = "PAGI_PASSPHRASE";
 /// Longest passphrase, bytes.
 const MAX_BYTES: u64 = 4096;
-const NEXT: &str =
-    "set PAGI_PASSPHRASE, give --passphrase-file FILE, or run it at a terminal to be asked";
+/// The variable that holds a command which prints one, such as one that asks the system's keyring.
+const COMMAND: &str = "PAGI_PASSPHRASE_COMMAND";
+const NEXT: &str = "set PAGI_PASSPHRASE or PAGI_PASSPHRASE_COMMAND, give --passphrase-file FILE, or run it at a terminal to be asked";
 
 /// Where the passphrase of a node's keys comes from.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +41,9 @@ impl Source {
         {
             return Ok(Passphrase::new(Zeroizing::new(text)));
         }
+        if let Some(command) = command() {
+            return printed_by(&command);
+        }
         ask(what)
     }
 
@@ -46,7 +52,9 @@ impl Source {
     /// # Errors
     /// [`CliError`] where there is none, it is too short, or the two differ.
     pub fn get_new(&self, what: &str) -> Result<Passphrase, CliError> {
-        let asked = self.file.is_none() && std::env::var(VARIABLE).unwrap_or_default().is_empty();
+        let asked = self.file.is_none()
+            && std::env::var(VARIABLE).unwrap_or_default().is_empty()
+            && command().is_none();
         let first = self.get(what)?;
         first
             .check()
@@ -59,6 +67,34 @@ impl Source {
         }
         Ok(first)
     }
+}
+
+fn command() -> Option<String> {
+    std::env::var(COMMAND).ok().filter(|text| !text.is_empty())
+}
+
+/// What the user's own command prints. It may ask the user to unlock a keyring, and so has no deadline.
+fn printed_by(command: &str) -> Result<Passphrase, CliError> {
+    let failed = |why: String| {
+        CliError::new(
+            format!("{COMMAND} gave no passphrase: {why}"),
+            "run the command by hand: it must print the passphrase and end with success",
+        )
+    };
+    let done = Command::new("/bin/sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    let text = String::from_utf8(done.stdout)
+        .map(Zeroizing::new)
+        .map_err(|_| failed("what it prints is not text".to_owned()))?;
+    let line = text.trim_end_matches(['\r', '\n']);
+    if !done.status.success() || line.is_empty() {
+        return Err(failed(done.status.to_string()));
+    }
+    Ok(Passphrase::new(Zeroizing::new(line.to_owned())))
 }
 
 fn read(path: &Path) -> Result<Passphrase, CliError> {

@@ -38,6 +38,8 @@ pub struct InboxMessage {
     pub msg_type: String,
     /// What it says, an object.
     pub body: Value,
+    /// What is attached, as the message has it.
+    pub attachments: Vec<Value>,
     /// When it arrived, RFC 3339.
     pub received_at: String,
     /// Whether it was marked as read.
@@ -100,6 +102,8 @@ struct StoredMessage {
     thid: String,
     msg_type: String,
     body: Value,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<Value>,
     received_at: String,
     read: bool,
 }
@@ -112,6 +116,7 @@ pub(crate) fn encode(message: &InboxMessage) -> Result<Vec<u8>, StoreError> {
         thid: message.thid.clone(),
         msg_type: message.msg_type.clone(),
         body: message.body.clone(),
+        attachments: message.attachments.clone(),
         received_at: message.received_at.clone(),
         read: message.read,
     })
@@ -127,6 +132,7 @@ fn decode(twin_id: &str, seq: u64, bytes: &[u8]) -> Result<InboxMessage, StoreEr
         thid: stored.thid,
         msg_type: stored.msg_type,
         body: stored.body,
+        attachments: stored.attachments,
         received_at: stored.received_at,
         read: stored.read,
     })

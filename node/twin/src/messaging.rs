@@ -1,8 +1,8 @@
 //! Private messages of twins (DIDComm v2.1): written, sealed and handed to the courier on one side,
 //! opened, judged and stored on the other.
 //!
-//! What is sent is authenticated encryption: the recipient, and nobody between, can read it and tell
-//! who wrote it. A message is in the outbox before it is first tried, so that a crash loses none, and
+//! What is sent is authenticated encryption in an anonymous layer: the recipient, and nobody between,
+//! can read it and tell who wrote it. A message is in the outbox before it is first tried, so that a crash loses none, and
 //! is acknowledged by the other side only once it is stored there. It may so arrive more than once,
 //! and is taken in once: the store knows messages by sender and id.
 
@@ -16,8 +16,9 @@ mod throttle;
 
 use std::{sync::PoisonError, time::Duration};
 
+use cid::Cid;
 use pagi_api::messages::{ReceivedMessage, SendMessage, SentMessage};
-use pagi_didcomm::{BasicMessage, Content, Headers, Message, Packing, pack};
+use pagi_didcomm::{Attachment, BasicMessage, Content, Headers, Message, Packing, pack};
 use pagi_messages::{
     Did, EventType, SigningIdentity,
     event::{from_unix_ms, rfc3339},
@@ -124,7 +125,7 @@ impl Mind {
         let message = compose(&request, identity.did(), &to, now / 1000)?;
         if let Verdict::Refused(refusal) = self
             .gate(&self.inner.collective.playbook())?
-            .judge(Subject::Output(&text_of(&message.body)))
+            .judge(Subject::Output(&text_of(&message)))
         {
             let why = refusal.explanation.clone();
             self.refused(&twin, to.as_str(), "outgoing", refusal)
@@ -260,7 +261,7 @@ fn compose(request: &SendMessage, from: &Did, to: &Did, now_s: u64) -> Result<Me
         .expires_at(now_s.saturating_add(LIFE_S));
     headers.thid = request.thid.clone().filter(|thid| !thid.is_empty());
     let msg_type = request.msg_type.as_deref().filter(|kind| !kind.is_empty());
-    let message = match (msg_type, &request.body) {
+    let mut message = match (msg_type, &request.body) {
         (None, Value::String(text)) => BasicMessage::message(headers, text, None),
         (None, body) => {
             let content = body.get("content").and_then(Value::as_str).ok_or_else(|| {
@@ -278,13 +279,20 @@ fn compose(request: &SendMessage, from: &Did, to: &Did, now_s: u64) -> Result<Me
         }
         (Some(_), _) => return Err(TwinError::Invalid("body: it must be an object".into())),
     };
+    for text in &request.attachments {
+        let cid: Cid = text
+            .parse()
+            .map_err(|_| TwinError::Invalid(format!("attachments: `{text}` is no CID")))?;
+        let attachment = Attachment::by_cid(&cid.to_string(), &cid.hash().to_bytes());
+        message.attachments.push(attachment);
+    }
     // What the other side could not read is not sent.
     Content::of(&message)?;
     Ok(message)
 }
 
 fn seal(message: &Message, identity: &SigningIdentity, to: &Did) -> Result<String, TwinError> {
-    let packed = pack(message, Packing::Authcrypt, Some(identity), to)?;
+    let packed = pack(message, Packing::HiddenAuthcrypt, Some(identity), to)?;
     if packed.len() > MAX_PACKED_BYTES {
         return Err(TwinError::Invalid(format!(
             "the sealed message has {} bytes; at most {MAX_PACKED_BYTES} are allowed",
@@ -294,8 +302,16 @@ fn seal(message: &Message, identity: &SigningIdentity, to: &Did) -> Result<Strin
     Ok(packed)
 }
 
-/// Every text in a body, for the ethics gate.
-fn text_of(body: &Map<String, Value>) -> String {
+/// What is attached to a message, as JSON.
+fn attached(message: &Message) -> Vec<Value> {
+    let attached = message.attachments.iter();
+    attached
+        .filter_map(|one| serde_json::to_value(one).ok())
+        .collect()
+}
+
+/// Every text in a message's body and attachments, for the ethics gate.
+fn text_of(message: &Message) -> String {
     fn walk(value: &Value, out: &mut String) {
         match value {
             Value::String(text) => {
@@ -308,7 +324,22 @@ fn text_of(body: &Map<String, Value>) -> String {
         }
     }
     let mut text = String::new();
-    body.values().for_each(|value| walk(value, &mut text));
+    message
+        .body
+        .values()
+        .for_each(|value| walk(value, &mut text));
+    // Names of content say nothing, and look like keys.
+    for attachment in &message.attachments {
+        for said in attachment.description.iter().chain(&attachment.filename) {
+            text.push_str(said);
+            text.push('\n');
+        }
+        attachment
+            .data
+            .json
+            .iter()
+            .for_each(|value| walk(value, &mut text));
+    }
     text
 }
 
@@ -321,6 +352,7 @@ fn view(message: InboxMessage) -> ReceivedMessage {
         thid: message.thid,
         msg_type: message.msg_type,
         body: message.body,
+        attachments: message.attachments,
         received_at: message.received_at,
         read: message.read,
     }

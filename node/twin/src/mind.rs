@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicUsize},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -24,7 +24,7 @@ use crate::{
     inference::Engine,
     messaging::Throttle,
     planner::{KnownCase, ToolInfo},
-    ports::{Adopted, Collective, Courier, Tools},
+    ports::{Adopted, Collective, Courier, Esteem, Tools},
 };
 
 /// Research questions answered at the same time.
@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) running: AtomicUsize,
     /// How many messages are taken from whom.
     pub(crate) throttle: Mutex<Throttle>,
+    /// Asked how far a DID is believed.
+    pub(crate) esteem: OnceLock<Arc<dyn Esteem>>,
     /// Research questions answered at the same time.
     pub(crate) researching: tokio::sync::Semaphore,
     /// The orders to stop and to go on.
@@ -98,6 +100,7 @@ impl Mind {
             patching,
             running: AtomicUsize::new(0),
             throttle: Mutex::default(),
+            esteem: OnceLock::new(),
             researching: tokio::sync::Semaphore::new(RESEARCHING_AT_ONCE),
             orders,
             outbox: tokio::sync::Notify::new(),
@@ -107,6 +110,11 @@ impl Mind {
         };
         mind.finish_rotations()?;
         Ok(mind)
+    }
+
+    /// Says whom to ask how far a DID is believed. Until then nobody is; the first one named counts.
+    pub fn believes(&self, esteem: Arc<dyn Esteem>) {
+        let _ = self.inner.esteem.set(esteem);
     }
 
     /// The engine goals go to.

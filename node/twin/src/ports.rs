@@ -54,6 +54,12 @@ pub trait Collective: Send + Sync {
     async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, PublishError>;
 }
 
+/// What is known of others' reputation.
+pub trait Esteem: Send + Sync {
+    /// How far `did` is believed here, from 0 (a stranger) to 1.
+    fn standing(&self, did: &Did) -> f64;
+}
+
 /// The way to other nodes, for packed messages.
 #[async_trait]
 pub trait Courier: Send + Sync {

@@ -43,6 +43,7 @@ fn main() {
     println!("{:<44} {:>12} {:>12}", "", "median", "99 %");
     for (name, packing) in [
         ("authcrypt", Packing::Authcrypt),
+        ("authcrypt in an anonymous layer", Packing::HiddenAuthcrypt),
         ("anoncrypt", Packing::Anoncrypt),
         ("signed", Packing::Signed),
         ("signed, then encrypted", Packing::SignedThenEncrypted),

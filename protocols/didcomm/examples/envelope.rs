@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["pack", packing, seed, recipient] => {
             let packing = match packing {
                 "authcrypt" => Packing::Authcrypt,
+                "hidden-authcrypt" => Packing::HiddenAuthcrypt,
                 "anoncrypt" => Packing::Anoncrypt,
                 "signed" => Packing::Signed,
                 "signed-then-encrypted" => Packing::SignedThenEncrypted,

@@ -9,8 +9,12 @@ use crate::{error::DidcommError, jwe, jws, message::Message};
 /// How a message is protected on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
-    /// Encrypted; the recipient, and nobody else, can tell who sent it. The usual choice.
+    /// Encrypted; the recipient alone can be sure who sent it, but the key id of the sender stands on
+    /// the outside for everybody who carries the message.
     Authcrypt,
+    /// As [`Packing::Authcrypt`], within an anonymous layer: whoever carries it learns the recipient and
+    /// nothing else. The usual choice.
+    HiddenAuthcrypt,
     /// Encrypted; nobody can tell who sent it. The message may not name a sender.
     Anoncrypt,
     /// Signed and readable by all: anybody can prove who sent it.
@@ -99,6 +103,11 @@ pub fn pack(
         (Packing::Signed, Some(sender)) => jws::seal(json.as_bytes(), sender),
         (Packing::SignedThenEncrypted, Some(sender)) => jwe::seal(
             jws::seal(json.as_bytes(), sender)?.as_bytes(),
+            None,
+            recipient,
+        ),
+        (Packing::HiddenAuthcrypt, sender) => jwe::seal(
+            jwe::seal(json.as_bytes(), sender, recipient)?.as_bytes(),
             None,
             recipient,
         ),

@@ -9,6 +9,7 @@
 //! - [`envelope`]: [`pack`] and [`unpack`], with the rules on who may be believed;
 //! - [`replay`]: a bounded memory of messages already accepted;
 //! - [`receipt`]: the recipient's signed word on what became of a message;
+//! - [`mod@resolve`]: documents of DIDs that hold theirs;
 //! - [`protocols`]: trust ping, discover features, basic message, problem report, and research
 //!   coordination.
 //!
@@ -25,6 +26,7 @@ pub mod message;
 pub mod protocols;
 pub mod receipt;
 pub mod replay;
+pub mod resolve;
 
 pub use envelope::{Limits, Packing, Unpacked, pack, unpack};
 pub use error::DidcommError;

@@ -72,6 +72,22 @@ pub struct Attachment {
     pub extra: Map<String, Value>,
 }
 
+impl Attachment {
+    /// An attachment that is fetched by its CID: `cid` as text, and the multihash in it.
+    #[must_use]
+    pub fn by_cid(cid: &str, multihash: &[u8]) -> Self {
+        Self {
+            id: Some(cid.to_owned()),
+            data: AttachmentData {
+                hash: Some(multibase::encode(multibase::Base::Base58Btc, multihash)),
+                links: vec![format!("ipfs://{cid}")],
+                ..AttachmentData::default()
+            },
+            ..Self::default()
+        }
+    }
+}
+
 /// The content of an [`Attachment`], or where it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AttachmentData {

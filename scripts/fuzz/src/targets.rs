@@ -119,6 +119,12 @@ pub const TARGETS: &[Target] = &[
     ),
     target("did", "did:key identifiers", names::did_seeds, names::did),
     target(
+        "did-document",
+        "DIDs that hold their documents: did:peer beside did:key",
+        messages::resolve_seeds,
+        messages::resolve,
+    ),
+    target(
         "peer-id",
         "peer ids as text",
         names::peer_id_seeds,

@@ -11,6 +11,7 @@ mod ask;
 mod completions;
 mod context;
 mod cred;
+mod did;
 mod doctor;
 mod emotion;
 mod error;
@@ -153,6 +154,8 @@ enum Command {
     /// Private messages between twins
     #[command(subcommand)]
     Msg(msg::MsgCommand),
+    /// Show the document of a DID, without a network
+    Did(did::DidArgs),
     /// Credentials: what a twin vouches for
     #[command(subcommand)]
     Cred(cred::CredCommand),
@@ -270,6 +273,7 @@ async fn dispatch(command: Command, ctx: &Context) -> anyhow::Result<()> {
         Command::Artifact(command) => artifact::artifact(command, ctx).await,
         Command::Msg(command) => msg::msg(command, ctx).await,
         Command::Cred(command) => cred::cred(command, ctx).await,
+        Command::Did(args) => did::did(args, ctx),
         Command::Key(command) => key::key(command, ctx).await,
         Command::Stop(args) => halt::stop(args, ctx).await,
         Command::Resume(args) => halt::resume(args, ctx).await,

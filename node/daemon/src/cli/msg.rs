@@ -39,6 +39,9 @@ pub enum MsgCommand {
         /// The thread it belongs to
         #[arg(long, value_name = "ID")]
         thread: Option<String>,
+        /// Attach what has this CID, such as `pagi ipfs add` prints; may be given several times
+        #[arg(long = "attach", value_name = "CID")]
+        attachments: Vec<String>,
         /// Wait so many seconds for an answer in the thread, and show it
         #[arg(long, value_name = "SECONDS")]
         wait: Option<u64>,
@@ -130,6 +133,7 @@ pub async fn msg(command: MsgCommand, ctx: &Context) -> anyhow::Result<()> {
             body,
             url,
             thread,
+            attachments,
             wait,
             twin,
         } => {
@@ -145,6 +149,7 @@ pub async fn msg(command: MsgCommand, ctx: &Context) -> anyhow::Result<()> {
                 msg_type: kind,
                 body: body.unwrap_or(Value::String(text)),
                 thid: thread,
+                attachments,
                 wait_s: wait,
             };
             let path = format!("/messages/{}", encode(&twin.twin_id));
@@ -354,10 +359,21 @@ fn list(ctx: &Context, messages: &[ReceivedMessage]) -> String {
             render::ago(&message.received_at, now),
             message.from.clone().unwrap_or_else(|| "anonymous".into()),
             short_type(&message.msg_type).to_owned(),
-            says(&message.body),
+            format!("{}{}", says(&message.body), with(&message.attachments)),
         ]);
     }
     table.render(ctx.width)
+}
+
+/// Where attached things are, as far as they are fetched.
+fn with(attachments: &[Value]) -> String {
+    let links = attachments
+        .iter()
+        .map(|one| match &one["data"]["links"][0] {
+            Value::String(link) => link.as_str(),
+            _ => "within the message",
+        });
+    links.map(|link| format!(" [attached: {link}]")).collect()
 }
 
 /// The protocol, version and name at the end of a message type.

@@ -40,6 +40,7 @@ use super::{
 pub struct PagiNode {
     identity: SigningIdentity,
     swarm_name: String,
+    document: Value,
     bootstrap: Vec<String>,
     genesis: Genesis,
     store: Store,
@@ -64,6 +65,7 @@ impl PagiNode {
     pub(super) fn new(
         identity: SigningIdentity,
         swarm_name: String,
+        document: Value,
         bootstrap: Vec<String>,
         genesis: Genesis,
         store: Store,
@@ -82,6 +84,7 @@ impl PagiNode {
         Self {
             identity,
             swarm_name,
+            document,
             bootstrap,
             genesis,
             store,
@@ -148,7 +151,7 @@ impl Node for PagiNode {
     }
 
     async fn did_document(&self) -> Result<Value, ApiError> {
-        self.identity.did().document().map_err(internal)
+        Ok(self.document.clone())
     }
 
     async fn metrics(&self) -> Result<String, ApiError> {

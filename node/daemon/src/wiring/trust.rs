@@ -35,6 +35,8 @@ fn send_message(mind: Mind) -> Native {
         #[serde(default)]
         body: Value,
         thid: Option<String>,
+        #[serde(default)]
+        attachments: Vec<String>,
         wait_s: Option<u64>,
     }
     native(
@@ -46,6 +48,8 @@ fn send_message(mind: Mind) -> Native {
             "to_url": {"type": ["string", "null"], "description": "where to post it, if not to the recipient's node"},
             "msg_type": {"type": ["string", "null"], "description": "message type URI; a basic message without it"},
             "thid": {"type": ["string", "null"], "description": "the thread it answers in"},
+            "attachments": {"type": "array", "maxItems": 64, "items": {"type": "string"},
+                "description": "CIDs of what is attached"},
             "wait_s": {"type": ["integer", "null"], "minimum": 0, "maximum": 20,
                 "description": "seconds to wait for an answer"},
             "body": {"type": ["object", "string"], "description": "what to say"}}}),
@@ -61,6 +65,7 @@ fn send_message(mind: Mind) -> Native {
                     msg_type: input.msg_type,
                     body: input.body,
                     thid: input.thid,
+                    attachments: input.attachments,
                     wait_s: input.wait_s,
                 };
                 let sent =

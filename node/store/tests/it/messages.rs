@@ -16,6 +16,7 @@ fn message(twin_id: &str, from: Option<&str>, id: &str) -> InboxMessage {
         thid: id.to_owned(),
         msg_type: "https://didcomm.org/basicmessage/2.0/message".to_owned(),
         body: json!({"content": id}),
+        attachments: vec![json!({"id": "a", "data": {"links": ["ipfs://bafy"]}})],
         received_at: TS.to_owned(),
         read: false,
     }

@@ -8,11 +8,14 @@ use pagi_policy::{Subject, Verdict};
 use pagi_store::{AuditRecord, Batch, InboxMessage, StoreError, TwinRecord};
 use serde_json::{Map, Value, json};
 
-use super::{MAX_PACKED_BYTES, MAX_RECIPIENTS, ReceiveError, answers::Asked, text_of};
+use super::{MAX_PACKED_BYTES, MAX_RECIPIENTS, ReceiveError, answers::Asked, attached, text_of};
 use crate::{
     error::TwinError,
     mind::{Mind, event_now, now_ms, now_text},
 };
+
+/// The standing from which on a sender is no stranger.
+const BELIEVED: f64 = 0.1;
 
 /// What came of a message, and the recipient's signed word on it where there is a recipient here and
 /// the matter is settled.
@@ -122,13 +125,19 @@ impl Mind {
                 "the recipient takes no messages of this sender".to_owned(),
             ));
         }
-        let known = lists(&contacts.known) || lists(&contacts.research);
+        let believed = |from: &Did| {
+            let esteem = self.inner.esteem.get();
+            esteem.is_some_and(|esteem| esteem.standing(from) >= BELIEVED)
+        };
+        let known = lists(&contacts.known)
+            || lists(&contacts.research)
+            || unpacked.message.from.as_ref().is_some_and(believed);
         if !self.throttle(|throttle| throttle.admit(from, known, now_ms)) {
             return Err(ReceiveError::TooMany);
         }
         let verdict = self
             .gate(&self.inner.collective.playbook())?
-            .judge(Subject::Text(&text_of(&unpacked.message.body)));
+            .judge(Subject::Text(&text_of(&unpacked.message)));
         if let Verdict::Refused(refusal) = verdict {
             let response = refusal.response.clone();
             self.refused(twin, from.unwrap_or("anonymous"), "incoming", refusal)
@@ -198,6 +207,7 @@ fn received(twin_id: &str, unpacked: &Unpacked, until_s: u64, now_s: u64, read: 
         thid: message.thread().to_owned(),
         msg_type: message.type_.clone(),
         body: Value::Object(message.body.clone()),
+        attachments: attached(message),
         received_at: now_text(),
         read,
     };

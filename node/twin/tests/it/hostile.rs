@@ -50,6 +50,7 @@ async fn ten_thousand_hostile_messages_are_refused_and_leave_nothing_behind() {
         };
         let good = [
             packed(Packing::Authcrypt, "a"),
+            packed(Packing::HiddenAuthcrypt, "e"),
             packed(Packing::Signed, "b"),
             packed(Packing::SignedThenEncrypted, "c"),
             packed(Packing::Anoncrypt, "d"),

@@ -10,6 +10,7 @@ use super::*;
 fn envelopes() -> Vec<String> {
     [
         Packing::Authcrypt,
+        Packing::HiddenAuthcrypt,
         Packing::Anoncrypt,
         Packing::Signed,
         Packing::SignedThenEncrypted,

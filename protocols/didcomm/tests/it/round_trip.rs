@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 
-const PACKINGS: [Packing; 4] = [
+const PACKINGS: [Packing; 5] = [
     Packing::Authcrypt,
+    Packing::HiddenAuthcrypt,
     Packing::Anoncrypt,
     Packing::Signed,
     Packing::SignedThenEncrypted,
@@ -37,7 +38,7 @@ fn each_packing_proves_what_it_should() {
         let unpacked = unpack(&packed, &bob(), NOW, &limits()).unwrap();
         assert_eq!(unpacked.message, message, "{packing:?}");
         let (authenticated, signed, encrypted) = match packing {
-            Packing::Authcrypt => (true, false, true),
+            Packing::Authcrypt | Packing::HiddenAuthcrypt => (true, false, true),
             Packing::Anoncrypt => (false, false, true),
             Packing::Signed => (false, true, false),
             Packing::SignedThenEncrypted => (false, true, true),
@@ -55,6 +56,39 @@ fn each_packing_proves_what_it_should() {
             (authenticated || signed).then(|| alice.did())
         );
         assert_eq!(unpacked.valid_until_s, Some(NOW + limits().max_age_s));
+    }
+}
+
+/// Everything that can be read of an envelope without a key.
+fn readable(value: &Value, out: &mut String) {
+    match value {
+        Value::String(text) => {
+            out.push_str(text);
+            out.push('\n');
+            if let Ok(bytes) = URL_SAFE_NO_PAD.decode(text) {
+                out.push_str(&String::from_utf8_lossy(&bytes));
+                if let Ok(inner) = serde_json::from_slice(&bytes) {
+                    readable(&inner, out);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| readable(item, out)),
+        Value::Object(members) => members.values().for_each(|item| readable(item, out)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_hidden_sender_is_known_to_the_recipient_alone() {
+    for (packing, shown) in [
+        (Packing::Authcrypt, true),
+        (Packing::HiddenAuthcrypt, false),
+    ] {
+        let packed = pack(&message(), packing, Some(&alice()), bob().did()).unwrap();
+        let mut seen = String::new();
+        readable(&serde_json::from_str(&packed).unwrap(), &mut seen);
+        assert!(seen.contains(bob().did().as_str()));
+        assert_eq!(seen.contains(alice().did().as_str()), shown, "{packing:?}");
     }
 }
 

@@ -63,6 +63,7 @@ pub fn envelope_seeds() -> Vec<Vec<u8>> {
     nameless.from = None;
     let mut all: Vec<Vec<u8>> = [
         Packing::Authcrypt,
+        Packing::HiddenAuthcrypt,
         Packing::Signed,
         Packing::SignedThenEncrypted,
     ]
@@ -121,6 +122,31 @@ pub fn recipients(data: &[u8]) -> bool {
     let mine = unpack(text, &identity(2), NOW_S, &Limits::default()).is_ok();
     assert!(!mine || found.iter().any(|did| did == identity(2).did().as_str()));
     true
+}
+
+pub fn resolve_seeds() -> Vec<Vec<u8>> {
+    let key = identity(1).did().clone();
+    let agreement = key.agreement_key_id().expect("it has one");
+    let agreement = agreement.rsplit('#').next().unwrap_or_default();
+    let service = "SeyJ0IjoiZG0iLCJzIjp7InVyaSI6Imh0dHA6Ly9leGFtcGxlLmNvbSIsInIiOltdfX0";
+    let peer = format!("did:peer:2.V{}.E{agreement}.{service}", key.fingerprint());
+    let single = format!("did:peer:0{}", key.fingerprint());
+    [key.to_string(), single, peer]
+        .map(String::into_bytes)
+        .into()
+}
+
+pub fn resolve(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return false;
+    };
+    match pagi_didcomm::resolve::resolve(text) {
+        Ok(document) => {
+            assert_eq!(document["id"], text, "the document of another");
+            true
+        }
+        Err(_) => false,
+    }
 }
 
 pub fn plaintext_seeds() -> Vec<Vec<u8>> {
