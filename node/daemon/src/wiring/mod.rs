@@ -10,6 +10,7 @@ mod catchup;
 mod changes;
 mod content;
 mod curate;
+mod esteem;
 mod evaluate;
 mod gate;
 mod gateway;
@@ -260,6 +261,7 @@ impl Running {
             place.network.clone(),
             founders,
         ));
+        mind.believes(Arc::new(esteem::Eyes(Arc::downgrade(&board))));
         swarm
             .subscribe(&board.topic)
             .await
@@ -315,9 +317,11 @@ impl Running {
         pumps.push(tokio::spawn(async move { outbox.run_outbox().await }));
         pumps.push(tokio::spawn(content::announce_pins(swarm.clone())));
         pumps.push(roll::spawn(swarm.clone(), hive.clone(), gate.clone()));
+        let document = config.did_document(identity.did())?;
         let node = Arc::new(PagiNode::new(
             identity,
             place.name,
+            document,
             place.bootstrap,
             genesis,
             store.clone(),

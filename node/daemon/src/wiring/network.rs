@@ -174,10 +174,12 @@ fn offered(work: &Work, message: GossipMessage) {
     }
 }
 
-/// A node was heard of: what waits for it is sent again. All nodes count alike so far.
-fn heard(work: &Work, peer_id: &str) {
+/// A node was heard of: what waits for it is sent again, and its standing in thousandths decides
+/// between workers that are else alike.
+fn heard(work: &Work, board: &Board, peer_id: &str) {
     if let Ok(did) = Did::from_peer_id(peer_id) {
-        work.heard(did, 0);
+        let standing = (board.vouches.esteem(&did) * 1000.0).round();
+        work.heard(did, standing as u32);
     }
 }
 
@@ -241,18 +243,19 @@ pub fn pump(
         }
     });
     let vote = tokio::spawn({
-        let (hive, work) = (hive.clone(), work.clone());
+        let (hive, work, board) = (hive.clone(), work.clone(), desk.board.clone());
         async move {
             while let Some(message) = voting.recv().await {
                 let judgement = hive
                     .gossip(Topic::Election, &message.author_peer, &message.data)
                     .await;
-                settle(&work, judgement, message);
+                settle(&work, &board, judgement, message);
             }
         }
     });
     let talk = tokio::spawn({
         let (hive, work, network) = (hive.clone(), work.clone(), network.clone());
+        let board = desk.board.clone();
         async move {
             while let Some(message) = reading.recv().await {
                 let judge = hive.gossip(Topic::Coordination, &message.author_peer, &message.data);
@@ -260,7 +263,7 @@ pub fn pump(
                     .catchup
                     .heard(&message.author_peer, &message.data, judge)
                     .await;
-                settle(&work, judgement, message);
+                settle(&work, &board, judgement, message);
             }
         }
     });
@@ -288,7 +291,7 @@ pub fn pump(
                 PeerEvent::Subscribed { topic, peer_id }
                     if topic == network.topics.work && door.has_peer(&peer_id) =>
                 {
-                    heard(&work, &peer_id);
+                    heard(&work, &greeted.board, &peer_id);
                 }
                 PeerEvent::Disconnected { peer_id } => {
                     tracing::info!(peer_id, "peer gone");
@@ -344,10 +347,10 @@ pub fn pump(
 }
 
 /// Tells the network what the hive made of a message.
-fn settle(work: &Work, judgement: Judgement, message: GossipMessage) {
+fn settle(work: &Work, board: &Board, judgement: Judgement, message: GossipMessage) {
     match judgement {
         Judgement::Accept => {
-            heard(work, &message.author_peer);
+            heard(work, board, &message.author_peer);
             message.verdict.accept();
         }
         Judgement::Reject(reason) => {

@@ -1,6 +1,6 @@
 //! The credentials a node keeps, what was taken back of them, and the reputation that follows.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use pagi_api::{
     ApiError,
@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::views::{internal, store_error};
+use super::{
+    esteem::{Esteem, Standings},
+    views::{internal, store_error},
+};
 
 /// Most credentials kept.
 const MAX_KEPT: usize = 10_000;
@@ -60,6 +63,7 @@ pub struct Vouches {
     mind: Mind,
     /// Held while a place in a status list is given or taken.
     writing: Mutex<()>,
+    esteem: Esteem,
 }
 
 fn id_of(document: &Value) -> Result<String, ApiError> {
@@ -74,6 +78,7 @@ impl Vouches {
             store,
             mind,
             writing: Mutex::default(),
+            esteem: Esteem::default(),
         }
     }
 
@@ -176,6 +181,7 @@ impl Vouches {
             .document(format!("credential/{id}"), json!(kept))
             .audit(audit);
         self.store.write(batch).await.map_err(store_error)?;
+        self.esteem.changed();
         Ok(document)
     }
 
@@ -200,6 +206,7 @@ impl Vouches {
         };
         let batch = Batch::new().document(format!("credential/{id}"), json!(kept));
         self.store.write(batch).await.map_err(store_error)?;
+        self.esteem.changed();
         self.view(id, kept)
     }
 
@@ -245,6 +252,7 @@ impl Vouches {
             .document(format!("status/{}", issuer.did()), list.clone())
             .audit(audit);
         self.store.write(batch).await.map_err(store_error)?;
+        self.esteem.changed();
         Ok((self.view(id, kept)?, list))
     }
 
@@ -277,7 +285,10 @@ impl Vouches {
         };
         let batch = Batch::new().document(format!("credential/{id}"), json!(kept));
         match self.store.write(batch).await {
-            Ok(_) => Heard::New,
+            Ok(_) => {
+                self.esteem.changed();
+                Heard::New
+            }
             Err(error) => {
                 tracing::warn!(%error, "a credential could not be kept");
                 Heard::Passing
@@ -312,7 +323,10 @@ impl Vouches {
         }
         let batch = Batch::new().document(format!("status/{}", list.issuer), document);
         match self.store.write(batch).await {
-            Ok(_) => Heard::New,
+            Ok(_) => {
+                self.esteem.changed();
+                Heard::New
+            }
             Err(error) => {
                 tracing::warn!(%error, "a status list could not be kept");
                 Heard::Passing
@@ -373,35 +387,54 @@ impl Vouches {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub fn standings(&self) -> Result<BTreeMap<Did, Standing>, ApiError> {
+    pub fn standings(&self) -> Result<Standings, ApiError> {
         let mut roots = vec![self.node.clone()];
         for twin in self.store.list_twins().map_err(store_error)? {
             roots.extend(twin.did.parse::<Did>());
         }
+        let now_ms = now_ms();
+        if let Some(seen) = self.esteem.seen(now_ms, Some(&roots)) {
+            return Ok(seen);
+        }
+        let now_s = now_ms / 1000;
         let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
-        let vouches: Vec<Vouch> = self
-            .kept()?
-            .into_iter()
-            .filter_map(|(_, kept)| self.check(&kept.document).ok())
-            .filter_map(|verified| match verified.claims {
-                Claims::Reputation {
-                    reputation_score, ..
-                } => Some(Vouch {
+        let kept: BTreeMap<String, Kept> = self.kept()?.into_iter().collect();
+        self.esteem.retain(|id| kept.contains_key(id));
+        let mut lists: BTreeMap<Did, Option<StatusList>> = BTreeMap::new();
+        let mut vouches = Vec::new();
+        for (id, kept) in &kept {
+            let check = || verify(&kept.document, now_s).ok();
+            let Some(verified) = self.esteem.proven(id, check) else {
+                continue;
+            };
+            let list = lists
+                .entry(verified.issuer.clone())
+                .or_insert_with(|| self.list(&verified.issuer));
+            let revoked = list
+                .as_ref()
+                .is_some_and(|list| verified.check_status(list).is_err());
+            let early = verified
+                .valid_from_s
+                .is_some_and(|from| seconds(from) > now_s);
+            if let Claims::Reputation {
+                reputation_score, ..
+            } = verified.claims
+                && !revoked
+                && !early
+            {
+                // One whose time is up has no weight.
+                vouches.push(Vouch {
                     issuer: verified.issuer,
                     subject: verified.subject,
                     score: reputation_score,
                     issued_s: verified.valid_from_s.map_or(0, seconds),
                     until_s: verified.valid_until_s.map(seconds),
-                }),
-                _ => None,
-            })
-            .collect();
-        Ok(standings(
-            &roots,
-            &vouches,
-            &Flow::default(),
-            now_ms() / 1000,
-        ))
+                });
+            }
+        }
+        let seen = Arc::new(standings(&roots, &vouches, &Flow::default(), now_s));
+        self.esteem.keep(now_ms, roots, &seen);
+        Ok(seen)
     }
 
     /// How far `did` is believed.
@@ -409,7 +442,20 @@ impl Vouches {
     /// # Errors
     /// [`ApiError`].
     pub fn standing(&self, did: &Did) -> Result<Standing, ApiError> {
-        Ok(self.standings()?.remove(did).unwrap_or_default())
+        Ok(self.standings()?.get(did).cloned().unwrap_or_default())
+    }
+
+    /// How far `did` is believed, from 0 to 1, as it was a minute ago at the most: for what asks often.
+    pub fn esteem(&self, did: &Did) -> f64 {
+        let seen = self.esteem.seen(now_ms(), None);
+        let seen = seen.map_or_else(|| self.standings(), Ok);
+        match seen {
+            Ok(seen) => seen.get(did).map_or(0.0, |one| one.standing),
+            Err(error) => {
+                tracing::warn!(%error, "standings cannot be worked out");
+                0.0
+            }
+        }
     }
 
     /// Whether anything kept here is about `did`.

@@ -18,6 +18,7 @@ mod secrets;
 mod tool_server;
 mod wait;
 
+mod bystander;
 mod catchup;
 mod cli;
 mod content;
@@ -37,6 +38,7 @@ mod refusals;
 mod review;
 mod routes;
 mod sleeping;
+mod standing;
 mod swarm;
 mod trust;
 mod work;

@@ -78,3 +78,39 @@ async fn the_prototypes_ports_serve_the_same() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_node_with_a_domain_shows_the_document_of_its_did_web() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.data()).unwrap();
+    let config = "[node]\ndomain = \"example.org\"\n";
+    std::fs::write(home.data().join("config.toml"), config).unwrap();
+    let node = home.start().await;
+    let document = node.stranger().get("/.well-known/did.json").await.ok();
+    assert_eq!(
+        (&document["id"], &document["alsoKnownAs"]),
+        (&json!("did:web:example.org"), &json!([node.ready.did]))
+    );
+    let file = home.root().join("did.json");
+    std::fs::write(&file, document.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    let checked = home
+        .json(&["did", "did:web:example.org", "--document", file])
+        .await;
+    assert_eq!(checked, document);
+    let key = home.json(&["did", &node.ready.did]).await;
+    assert_eq!(key["id"], node.ready.did);
+    let elsewhere = home
+        .pagi(&["did", "did:web:example.org"])
+        .await
+        .complaint(1);
+    assert!(
+        elsewhere.contains("https://example.org/.well-known/did.json"),
+        "{elsewhere}"
+    );
+    let foreign = home
+        .pagi(&["did", "did:web:example.com", "--document", file])
+        .await;
+    foreign.complaint(1);
+    home.pagi(&["did", "did:peer:2"]).await.complaint(1);
+}

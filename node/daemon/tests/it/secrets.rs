@@ -30,7 +30,7 @@ fn holds(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 /// Every private key in a data directory, which must be unencrypted.
-fn seeds(home: &Home) -> Vec<Vec<u8>> {
+pub fn seeds(home: &Home) -> Vec<Vec<u8>> {
     let keys = home.data().join("keys");
     let mut files = vec![keys.join("node.key")];
     for entry in std::fs::read_dir(keys.join("twins")).unwrap() {
@@ -42,6 +42,32 @@ fn seeds(home: &Home) -> Vec<Vec<u8>> {
         .collect();
     assert!(seeds.iter().all(|seed| seed.len() == 32));
     seeds
+}
+
+/// Fails where one of the private keys is in `bytes`.
+pub fn not_in(seeds: &[Vec<u8>], place: &str, bytes: &[u8]) {
+    for seed in seeds {
+        for form in forms(seed) {
+            assert!(!holds(bytes, &form), "a private key is in {place}");
+        }
+    }
+}
+
+/// Every file in a directory and below.
+pub fn files_below(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => dirs.push(path),
+                false if path.is_file() => found.push(path),
+                false => {}
+            }
+        }
+    }
+    found
 }
 
 /// Fails where a private key of `home` is in its log, its store, its events, its audit log, or any
@@ -79,11 +105,7 @@ pub async fn none_shown(home: &Home, node: &Node) {
     let log = std::fs::read(home.root().join("log.txt")).unwrap();
     shown.push(("the log".into(), log));
     for (place, bytes) in &shown {
-        for seed in &seeds {
-            for form in forms(seed) {
-                assert!(!holds(bytes, &form), "a private key is in {place}");
-            }
-        }
+        not_in(&seeds, place, bytes);
     }
 }
 

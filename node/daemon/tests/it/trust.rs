@@ -452,6 +452,7 @@ async fn keys_under_a_passphrase_open_with_it_alone_and_a_backup_restores_them()
         .await
         .complaint(1);
     assert!(node.terminate().await.success());
+    let seeds = secrets::seeds(&home);
     let short = run(&home, &["key", "encrypt"], "short").await;
     short.complaint(2);
     let done = run(&home, &["key", "encrypt"], "correct horse").await;
@@ -485,9 +486,17 @@ async fn keys_under_a_passphrase_open_with_it_alone_and_a_backup_restores_them()
     let backup = backup.to_str().unwrap();
     let done = run(&home, &["key", "export", backup], "correct horse").await;
     assert_eq!(done.code, Some(0), "{done:?}");
-    run(&other, &["key", "import", backup], "wrong horse")
-        .await
-        .complaint(1);
+    // From here on no key is to be read without the passphrase: in no file of the node, nor in the
+    // backup, nor in what is said of a wrong passphrase.
+    for file in secrets::files_below(home.root()) {
+        let bytes = std::fs::read(&file).unwrap();
+        secrets::not_in(&seeds, &file.display().to_string(), &bytes);
+    }
+    assert!(seeds.len() == 2 && std::fs::metadata(backup).unwrap().len() > 100);
+    let wrong = run(&other, &["key", "import", backup], "wrong horse").await;
+    let said = format!("{}{}", wrong.stdout, wrong.stderr);
+    secrets::not_in(&seeds, "an error", said.as_bytes());
+    wrong.complaint(1);
     let done = run(&other, &["key", "import", backup], "correct horse").await;
     assert_eq!(done.code, Some(0), "{done:?}");
     let restored = other.start().await;
@@ -495,4 +504,18 @@ async fn keys_under_a_passphrase_open_with_it_alone_and_a_backup_restores_them()
     assert_eq!(did(&restored, &twin).await, twin_did);
     assert!(!did(&restored, &second).await.is_empty());
     assert_eq!(restored.get("/status").await["keys"], "plain files");
+
+    // A command may give the passphrase, as a keyring's does.
+    let bad = home
+        .launch()
+        .env("PAGI_PASSPHRASE_COMMAND", "exit 3")
+        .fail()
+        .await;
+    assert!(bad.stderr.contains("PAGI_PASSPHRASE_COMMAND"), "{bad:?}");
+    let node = home
+        .launch()
+        .env("PAGI_PASSPHRASE_COMMAND", "echo 'correct horse'")
+        .start()
+        .await;
+    assert_eq!(node.ready.did, node_did);
 }
