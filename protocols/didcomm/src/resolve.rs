@@ -104,7 +104,7 @@ pub fn web_url(did: &str) -> Result<String, ResolveError> {
     let path: Vec<&str> = parts.collect();
     let plain = |part: &&str| {
         let letters = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
-        !part.is_empty() && !matches!(**part, "." | "..") && part.chars().all(letters)
+        !part.is_empty() && !matches!(*part, "." | "..") && part.chars().all(letters)
     };
     if !path.iter().all(plain) {
         return Err(bad("its path has a part that is not plain"));
