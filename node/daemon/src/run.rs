@@ -52,7 +52,7 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
     start_logging(ctx.verbose);
     make_data_dir(&ctx.data_dir)?;
     if let Some(link) = &args.join {
-        let joined = crate::cli::swarm::accept(link, &ctx.data_dir)?;
+        let joined = crate::cli::swarm::accept(link, &ctx.data_dir, &args.passphrase.source())?;
         ctx.note(&format!("joining {}", joined.block.genesis().name));
     }
     let mut config = Config::load(&ctx.data_dir)?;

@@ -419,15 +419,17 @@ impl NodeBehaviour {
     /// themselves say they can be reached at.
     fn remembered(&self) -> Vec<String> {
         let reached = self.dialer.remembered();
-        let seen: HashSet<PeerId> = reached.iter().map(|(peer, _)| *peer).collect();
+        // A peer that is here says now where it listens; where it was reached once may be gone.
         let claimed = self
             .peers
             .iter()
-            .filter(|(id, peer)| peer.member && !seen.contains(id))
+            .filter(|(_, peer)| peer.member)
             .flat_map(|(id, peer)| peer.listen_addrs.iter().map(|addr| (*id, addr.clone())));
+        let mut seen = HashSet::new();
         reached
             .into_iter()
             .chain(claimed)
+            .filter(|known| seen.insert(known.clone()))
             .take(MAX_REMEMBERED)
             .filter_map(|(peer, addr)| addr.with_p2p(peer).ok())
             .map(|addr| addr.to_string())

@@ -67,6 +67,14 @@ impl Mind {
         self.settle(twin_id, verdict).await
     }
 
+    /// Judges a goal that others are to reach, as `twin_id` or as the node's user.
+    ///
+    /// # Errors
+    /// [`TwinError::Unethical`] where the gate refuses it; that is logged and audited.
+    pub async fn judge_goal(&self, twin_id: Option<&str>, goal: &str) -> Result<(), TwinError> {
+        self.judge_alone(twin_id, Subject::Goal(goal)).await
+    }
+
     /// Judges what a tool would be given. A whole playbook is read value by value, without its
     /// `[ethics]`: that quotes what it forbids, and no revision takes it from a document.
     pub(crate) fn judge_parameters(

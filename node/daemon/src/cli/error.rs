@@ -68,6 +68,10 @@ impl CliError {
 fn next_step(status: u16, cause: &str) -> &'static str {
     match status {
         401 => "pass the node's token with --token or PAGI_TOKEN; `pagi token` prints it there",
+        403 if cause.contains("is stopped by") => {
+            "`pagi stop` says who; `pagi resume`, or `pagi resume --override` on this node alone"
+        }
+        403 if cause.contains("founder") => "`pagi swarm show` lists the founders: ask one of them",
         403 => "see `pagi audit` for what was refused; `pagi tool allow` grants a tool to a twin",
         404 if cause.contains("twin") => "`pagi twin list` shows the twins there are",
         404 if cause.contains("tool") => "`pagi tool list` shows the tools there are",

@@ -64,7 +64,17 @@ async fn order(
         reason,
     };
     let halt: Halt = client.post("/halt", &order).await?;
-    ctx.show(&halt, || told(&halt))
+    let of_twin = order.twin.as_deref().map(|twin| {
+        let twin = render::clean_line(twin);
+        match action {
+            "stop" => format!("{} {twin}", render::bad("STOPPED:")),
+            _ => format!("{} {twin}", render::good("going on:")),
+        }
+    });
+    ctx.show(&halt, || {
+        let lines = of_twin.into_iter().chain([told(&halt)]);
+        lines.collect::<Vec<_>>().join("\n")
+    })
 }
 
 fn told(halt: &Halt) -> String {

@@ -10,14 +10,16 @@ use clap::{Args, Subcommand};
 use pagi_api::membership::{InvitationView, Membership, NewInvitation, NewRevocation, RefusedNode};
 use pagi_bootstrap::{Admission, JoinTicket, SwarmGenesis, SwarmKey, SwarmLimits};
 use pagi_messages::{Did, SigningIdentity};
-use pagi_twin::{identity::KeyStore, now_ms};
+use pagi_twin::now_ms;
 use serde_json::{Value, json};
 
 use super::{
     CliError, Context,
+    key::PassphraseArg,
     swarm_task::{SwarmTaskCommand, swarm_task},
 };
 use crate::{
+    passphrase::{self, Source},
     render,
     swarms::{self, KnownSwarm},
 };
@@ -33,6 +35,8 @@ pub enum SwarmCommand {
     Join {
         /// What `pagi swarm invite` printed
         link: String,
+        #[command(flatten)]
+        passphrase: PassphraseArg,
     },
     /// Take invitations back, or put members out: for founders
     Revoke {
@@ -71,6 +75,8 @@ pub struct CreateArgs {
     /// The most members
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_members: Option<u32>,
+    #[command(flatten)]
+    passphrase: PassphraseArg,
 }
 
 /// `pagi swarm invite`.
@@ -115,8 +121,8 @@ pub async fn swarm(command: SwarmCommand, ctx: &Context) -> anyhow::Result<()> {
             let swarm = create(args, &ctx.data_dir)?;
             entered("made", &swarm, ctx).await
         }
-        SwarmCommand::Join { link } => {
-            let swarm = accept(&link, &ctx.data_dir)?;
+        SwarmCommand::Join { link, passphrase } => {
+            let swarm = accept(&link, &ctx.data_dir, &passphrase.source())?;
             entered("joined", &swarm, ctx).await
         }
         SwarmCommand::Invite(args) => {
@@ -151,8 +157,8 @@ pub async fn swarm(command: SwarmCommand, ctx: &Context) -> anyhow::Result<()> {
 }
 
 /// This node's key, made where there is none yet.
-fn identity(data_dir: &Path) -> Result<SigningIdentity, CliError> {
-    let seed = KeyStore::open(&data_dir.join("keys")).and_then(|keys| keys.node_seed());
+fn identity(data_dir: &Path, passphrase: &Source) -> Result<SigningIdentity, CliError> {
+    let seed = passphrase::open_keys(data_dir, passphrase)?.node_seed();
     seed.map(|seed| SigningIdentity::from_seed(&seed))
         .map_err(|error| {
             CliError::new(
@@ -174,7 +180,7 @@ fn create(args: CreateArgs, data_dir: &Path) -> Result<KnownSwarm, CliError> {
     if !pagi_messages::wire::is_swarm_name(&args.name) {
         return Err(named);
     }
-    let me = identity(data_dir)?;
+    let me = identity(data_dir, &args.passphrase.source())?;
     let mut founders = args.founder;
     founders.push(me.did().clone());
     let playbook = swarms::starter(&args.name)?;
@@ -232,14 +238,18 @@ fn create(args: CreateArgs, data_dir: &Path) -> Result<KnownSwarm, CliError> {
 ///
 /// # Errors
 /// [`CliError`] where the string does not hold, or would not let this node in.
-pub(crate) fn accept(link: &str, data_dir: &Path) -> Result<KnownSwarm, CliError> {
+pub(crate) fn accept(
+    link: &str,
+    data_dir: &Path,
+    passphrase: &Source,
+) -> Result<KnownSwarm, CliError> {
     let ticket = JoinTicket::parse(link).map_err(|error| {
         CliError::usage(
             error.to_string(),
             "give the whole string that `pagi swarm invite` printed",
         )
     })?;
-    let me = identity(data_dir)?;
+    let me = identity(data_dir, passphrase)?;
     ticket.check(me.did(), now_ms()).map_err(|refusal| {
         CliError::new(
             format!("the invitation does not let this node in: {refusal}"),

@@ -109,7 +109,11 @@ mod tests {
         assert!(esteem.seen(5, None).is_none());
         esteem.keep(5, vec![root.clone()], &Standings::default());
         assert!(esteem.seen(5, None).is_some());
-        assert!(esteem.seen(60_004, Some(&[root.clone()])).is_some());
+        assert!(
+            esteem
+                .seen(60_004, Some(std::slice::from_ref(&root)))
+                .is_some()
+        );
         assert!(esteem.seen(6, Some(&[])).is_none());
         assert!(esteem.seen(60_005, None).is_none());
         esteem.changed();

@@ -180,6 +180,8 @@ fn recall(mind: Mind) -> Native {
                     .map_err(failed)?
                     .into_iter()
                     .filter(|entry| Some(entry.seq) != asking)
+                    // What was asked once answers nothing.
+                    .filter(|entry| !(entry.role == "user" && asks(&entry.content)))
                     .collect();
                 let found = originals(found)
                     .into_iter()
@@ -193,6 +195,12 @@ fn recall(mind: Mind) -> Native {
             }
         },
     )
+}
+
+/// Whether a text is a question and no more.
+fn asks(text: &str) -> bool {
+    let text = text.trim_end();
+    text.ends_with('?') && !text.contains([':', '\n'])
 }
 
 /// Without entries that only repeat another one: the order to remember it, the answer that quoted it.

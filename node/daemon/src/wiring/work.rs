@@ -304,6 +304,12 @@ impl Market {
         };
         // Without a twin the node itself asks.
         let (twin_id, did) = twin.unwrap_or_else(|| (String::new(), self.hive.did().clone()));
+        if let Some(why) = self.mind.stopped(Some(&did.to_string())) {
+            return Err(ApiError::Forbidden(why));
+        }
+        let judged = Some(twin_id.as_str()).filter(|id| !id.is_empty());
+        let judged = self.mind.judge_goal(judged, &request.goal).await;
+        judged.map_err(twin_error)?;
         let tools = self.mind.tools_of(&twin_id).await;
         let needs: BTreeSet<String> = request.needs.into_iter().collect();
         let spec = TaskSpec {

@@ -518,4 +518,10 @@ async fn keys_under_a_passphrase_open_with_it_alone_and_a_backup_restores_them()
         .start()
         .await;
     assert_eq!(node.ready.did, node_did);
+    assert!(node.terminate().await.success());
+    // Commands that need the node's key ask for the passphrase as well.
+    let locked = home.pagi(&["swarm", "create", "crew"]).await.complaint(1);
+    assert!(locked.contains("PAGI_PASSPHRASE"), "{locked}");
+    let made = run(&home, &["swarm", "create", "crew"], "correct horse").await;
+    assert_eq!(made.code, Some(0), "{made:?}");
 }

@@ -42,33 +42,50 @@ pub struct Collected {
 
 /// What was stored or fetched lately.
 #[derive(Debug, Default)]
-pub(crate) struct Fresh(HashMap<Cid, Instant>);
+pub(crate) struct Fresh {
+    noted: HashMap<Cid, Instant>,
+    /// DAGs whose user took the pin back: what of them was there by then is fresh no longer.
+    dropped: HashMap<Cid, Instant>,
+}
 
 impl Fresh {
     /// Remembers `cid`.
     pub(crate) fn note(&mut self, cid: Cid, now: Instant) {
-        if self.0.len() >= MAX_FRESH {
-            self.0.retain(|_, at| now.duration_since(*at) < FRESH);
+        if self.noted.len() >= MAX_FRESH {
+            self.noted.retain(|_, at| now.duration_since(*at) < FRESH);
         }
-        if self.0.len() < MAX_FRESH {
-            self.0.insert(v1(&cid), now);
+        if self.noted.len() < MAX_FRESH {
+            self.noted.insert(v1(&cid), now);
         }
     }
 
-    /// Forgets `cid`.
-    pub(crate) fn forget(&mut self, cid: &Cid) {
-        self.0.remove(&v1(cid));
+    /// Remembers that `root` and all below it need not be kept for being fresh.
+    pub(crate) fn drop_dag(&mut self, root: &Cid, now: Instant) {
+        self.dropped.retain(|_, at| now.duration_since(*at) < FRESH);
+        if self.dropped.len() < MAX_FRESH {
+            self.dropped.insert(v1(root), now);
+        }
+    }
+
+    fn take_dropped(&mut self) -> HashMap<Cid, Instant> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Forgets those of `cids` that were noted before `at`.
+    fn forget(&mut self, cids: &HashSet<Cid>, at: Instant) {
+        self.noted
+            .retain(|cid, noted| !(cids.contains(cid) && *noted <= at));
     }
 
     fn list(&mut self, now: Instant) -> Vec<Cid> {
-        self.0.retain(|_, at| now.duration_since(*at) < FRESH);
-        self.0.keys().copied().collect()
+        self.noted.retain(|_, at| now.duration_since(*at) < FRESH);
+        self.noted.keys().copied().collect()
     }
 }
 
 impl Swarm {
     /// Removes every block that is not pinned, not below a pin, not in or below `keep`, and was not
-    /// stored or fetched in the last ten minutes.
+    /// stored or fetched in the last ten minutes, unless it was unpinned since.
     ///
     /// # Errors
     /// [`ContentError::Busy`] when content is added or pinned for longer than half a minute;
@@ -99,6 +116,13 @@ impl Swarm {
         }
         marked.extend(direct);
         let needed = marked.len();
+        for (root, at) in self.dropped_dags() {
+            let mut below = HashSet::new();
+            self.mark(root, &mut below, false).await?;
+            if let Ok(mut fresh) = self.shared.content.fresh.lock() {
+                fresh.forget(&below, at);
+            }
+        }
         for fresh in self.fresh_cids() {
             // What is missing below something fresh may still be on its way.
             self.mark(fresh, &mut marked, false).await?;
@@ -122,6 +146,11 @@ impl Swarm {
         collected.removed = removed;
         collected.bytes = bytes;
         Ok(collected)
+    }
+
+    fn dropped_dags(&self) -> HashMap<Cid, Instant> {
+        let fresh = self.shared.content.fresh.lock();
+        fresh.map_or_else(|_| HashMap::new(), |mut fresh| fresh.take_dropped())
     }
 
     fn fresh_cids(&self) -> Vec<Cid> {
@@ -198,7 +227,8 @@ mod tests {
         fresh.note(cids[0], start);
         fresh.note(cids[1], start + FRESH / 2);
         fresh.note(cids[2], start + FRESH / 2);
-        fresh.forget(&cids[2]);
+        fresh.forget(&[cids[2], cids[1]].into(), start + FRESH / 4);
+        fresh.forget(&[cids[2]].into(), start + FRESH / 2);
         assert_eq!(fresh.list(start + FRESH / 2).len(), 2);
         assert_eq!(fresh.list(start + FRESH), [cids[1]]);
         assert!(fresh.list(start + FRESH * 2).is_empty());

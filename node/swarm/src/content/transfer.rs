@@ -92,7 +92,7 @@ impl Swarm {
         let removed = tokio::task::spawn_blocking(move || pins::remove(&dir, &cid));
         let removed = removed.await.map_err(ContentError::store)?;
         if let Ok(mut fresh) = self.shared.content.fresh.lock() {
-            fresh.forget(root);
+            fresh.drop_dag(root, std::time::Instant::now());
         }
         removed.map_err(ContentError::store)
     }

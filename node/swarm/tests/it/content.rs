@@ -433,6 +433,25 @@ async fn garbage_goes_and_what_is_needed_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_unpinned_goes_as_a_whole_though_it_is_fresh() {
+    let a = node(214, |_| ()).await;
+    let b = node_with(215, &a).await;
+    let shared = add(&a.swarm, &content(11, CHUNK), true).await;
+    let file = add(&a.swarm, &content(12, 3 * CHUNK), true).await;
+    let all = folder(&a.swarm, &[("f", file), ("s", shared)], true).await;
+    let limits = DagLimits::default();
+    let source = Arc::new(Network(b.swarm.clone()));
+    let pinned = b.swarm.pin_dag(&all, None, source, limits).await.unwrap();
+    assert_eq!(pinned, 1 + 4 + 1);
+    assert!(b.swarm.unpin_dag(&all).await.unwrap());
+    // What comes after that is fresh again.
+    add(&b.swarm, &content(11, CHUNK), false).await;
+    let collected = b.swarm.collect_garbage(&[]).await.unwrap();
+    assert_eq!((collected.removed, collected.kept), (5, 1), "{collected:?}");
+    assert!(b.swarm.has_block(&shared).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_add_that_breaks_off_leaves_no_pin_and_can_be_repeated() {
     let a = node(213, |_| ()).await;
     let data = content(10, 5 * CHUNK);

@@ -225,6 +225,35 @@ async fn remembered_peers_are_found_again_without_bootstrap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_peer_listens_now_is_remembered_beside_where_it_was_reached() {
+    let a = node(107, |_| ()).await;
+    let old = a.addr().await;
+    let b = node(108, |config| config.bootstrap = vec![old.clone()]).await;
+    acquainted(&a, &b).await;
+    // It comes back at another port, and finds the way itself.
+    a.swarm.shutdown().await;
+    let known = SwarmOptions {
+        known_peers: vec![b.addr().await],
+        ..SwarmOptions::default()
+    };
+    let (swarm, inbound) = pagi_swarm::start_with(config(107, a.dir.path()), known)
+        .await
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let a = Node {
+        swarm,
+        inbound,
+        dir,
+    };
+    let new = a.addr().await;
+    assert_ne!(old, new);
+    until("the new address to be remembered", || async {
+        b.swarm.remembered_peers().await.unwrap().contains(&new)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_shared_secret_lets_in_who_has_it_and_nobody_else() {
     let secret = |byte: u8| SwarmOptions {
         pre_shared_key: Some(Zeroizing::new([byte; 32])),

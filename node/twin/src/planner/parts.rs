@@ -26,6 +26,11 @@ pub struct Part {
 /// At most so many parts are looked at.
 const MOST_PARTS: usize = 6;
 const ON_A_CONDITION: &str = "the planner does not act on what it finds; a language model can";
+const ON_A_FINDING: &str =
+    "the planner does not keep, or go on with, what another part finds; a language model can";
+const LATER: &str = "the planner does a goal once, now; it keeps no watch and no appointments";
+const ON_A_FIGURE: &str =
+    "the planner calculates with what the goal says, not with what it measures";
 const TOO_MANY: &str = "that is more than the planner takes at once";
 const ONE_LIMIT: &str = "the planner looks at one limit at a time";
 
@@ -49,6 +54,29 @@ static IF: LazyLock<Regex> = LazyLock::new(|| {
 static QUESTION: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?i)^\s*(?:then\s+)?(?:what|what's|how|which|when|where|who|why|is|are|does|do|can|could|would|will)\b",
+    )
+});
+/// Asks to keep, or send, what was found before.
+static KEEPS_FINDING: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)^\s*(?:please\s+|then\s+|also\s+)*(?:remember|note|memori[sz]e|store|save|keep|write\s+down|send|broadcast)\s+(?:it|this|that|them|these|those|how|what|which|whether|where|the\s+(?:result|answer|outcome|finding|value|number|total|figure)s?)\b(?:\s+(?:down|is|are|was|it|they|full|much|many|high|low|to|for|me|us)\b)*[\s.!?]*$",
+    )
+});
+/// Is to be done again and again, or at another time.
+static RECURS: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\b(?:every|each)\s+(?:other\s+)?(?:\d+\s+)?(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|mornings?|evenings?|nights?|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b|\b(?:hourly|nightly)\b|\b(?:from\s+now\s+on|tomorrow|tonight)\b|\bin\s+\d+\s+(?:seconds|minutes|hours|days|weeks)\b",
+    )
+});
+/// Waits for something to happen.
+static WATCH: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)^\s*(?:please\s+)?(?:warn|alert|notify|tell|inform|remind|wake|call)\s+(?:me|us)\s+(?:when|whenever|once|as\s+soon\s+as|before|after)\b|\bkeep\s+(?:an?\s+eye|watch)",
+    )
+});
+static ARITHMETIC: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)^\s*(?:please\s+)?(?:add|subtract|multiply|divide|double|triple|halve)\b.*\b(?:number|amount|count|size|load|usage|percentage|figure|total)s?\b",
     )
 });
 static EACH_LIMIT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i),?\s+(?:and|or)\s+"));
@@ -130,7 +158,8 @@ pub fn parts(goal: &str) -> Vec<Part> {
     for part in found.iter_mut().skip(MOST_PARTS) {
         part.undone = Some(TOO_MANY);
     }
-    for part in &mut found {
+    for (at, part) in found.iter_mut().enumerate() {
+        part.undone = part.undone.or_else(|| beyond(&part.goal, at > 0));
         if part.undone.is_none() && Condition::count(&part.goal) > 1 {
             part.undone = Some(ONE_LIMIT);
         }
@@ -139,6 +168,23 @@ pub fn parts(goal: &str) -> Vec<Part> {
         found.push(done(goal));
     }
     found
+}
+
+/// Why the planner leaves `part` undone for what it says, if it does. `after` says that other parts come
+/// before it.
+fn beyond(part: &str, after: bool) -> Option<&'static str> {
+    let bare = QUOTE.replace_all(part, "_");
+    if after && KEEPS_FINDING.is_match(&bare) {
+        Some(ON_A_FINDING)
+    } else if TEXT.is_match(&bare) {
+        None // What is to be remembered or sent may say anything.
+    } else if RECURS.is_match(&bare) || WATCH.is_match(&bare) {
+        Some(LATER)
+    } else if ARITHMETIC.is_match(&bare) && Slots::parse(part).first("expression").is_none() {
+        Some(ON_A_FIGURE)
+    } else {
+        None
+    }
 }
 
 /// Whether "if" only supposes something for a question: "if a disk holds 512, what do 3 hold?"
@@ -191,7 +237,9 @@ fn pieces(goal: &str) -> Vec<String> {
             .map_or(right.len(), |next| next.start());
         let sentence =
             matches!(cut.as_str().trim(), "." | "?" | "!" | ";") || cut.as_str().contains('\n');
-        let alone = stands_alone(right.get(..next).unwrap_or(right)) || stands_alone(right);
+        let next = right.get(..next).unwrap_or(right);
+        let keeps = KEEPS_FINDING.is_match(next) && !TEXT.is_match(left);
+        let alone = keeps || stands_alone(next) || stands_alone(right);
         let text = TEXT.is_match(left) && !sentence;
         let empty = terms(left).is_empty() && !has_literal(left) && pieces.is_empty();
         if !alone || empty || text && !TO_ME.is_match(right) {
@@ -288,6 +336,36 @@ mod tests {
         // Supposed only, for the question.
         let question = "If each of 3 disks holds 512, what is 3 * 512?";
         assert_eq!(texts(question), [question]);
+    }
+
+    #[test]
+    fn what_the_planner_cannot_do_is_said() {
+        let undone = |goal: &str| parts(goal).last().and_then(|part| part.undone);
+        for (goal, why) in [
+            ("What is 2^10 and remember it", ON_A_FINDING),
+            (
+                "Check the disk and then remember how full it is",
+                ON_A_FINDING,
+            ),
+            ("check disk and remember it", ON_A_FINDING),
+            ("Check the health every 5 minutes", LATER),
+            ("Warn me when memory is above 90%", LATER),
+            ("Add 5 to the number of processes", ON_A_FIGURE),
+        ] {
+            assert_eq!(undone(goal), Some(why), "{goal}");
+        }
+        assert_eq!(parts("What is 2^10 and remember it").len(), 2);
+        for goal in [
+            "Remember that the backup runs every night",
+            "Remember how the alarm is set: 4 and 2",
+            "Remember to call mum and remember that milk is out",
+            "Tell me if memory is above 90%",
+            "Check the machine's health and warn me when anything is above 80%",
+            "Add 5 + 7",
+            "Say \"see you tomorrow\"",
+        ] {
+            assert_eq!(undone(goal), None, "{goal}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(super) async fn checks(client: &Client) -> Vec<Check> {
         Check::ok("node", format!("answers at {}, up {up}", client.place())),
         version(&node.version, env!("CARGO_PKG_VERSION")),
         twins(node.twins),
+        halted(node.stopped.as_deref()),
         listening(&node.listen),
         peers(node.peers, !node.bootstrap.is_empty()),
     ];
@@ -74,6 +75,17 @@ fn twins(count: usize) -> Check {
     match count {
         0 => Check::warn("twins", "there is no twin yet", "pagi twin create"),
         count => Check::ok("twins", count.to_string()),
+    }
+}
+
+fn halted(stopped: Option<&str>) -> Check {
+    match stopped {
+        None => Check::ok("kill switch", "not pulled for this node"),
+        Some(why) => Check::warn(
+            "kill switch",
+            format!("{why}: twins take no goals and call no tools"),
+            "pagi resume, or pagi resume --override for this node alone",
+        ),
     }
 }
 

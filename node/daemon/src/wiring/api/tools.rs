@@ -29,6 +29,9 @@ impl PagiNode {
                 return Err(ApiError::Forbidden(why));
             }
         }
+        if let Some(why) = self.mind.stopped(None) {
+            return Err(ApiError::Forbidden(why));
+        }
         let start = Instant::now();
         // The twin whose key signs may be named in the parameters alone, as the prototype did.
         let twin_id = request.twin_id.as_deref();
