@@ -320,11 +320,16 @@ async fn the_workers_gate_refuses_a_cancelled_task_stops_and_bad_requests_are_to
     let homes = [Home::new(), Home::new()];
     let asker = homes[0].start().await;
     let able = worker(&homes[1], &["tide_table"]).bootstrap(&asker);
+    // A line of the worker's own: the asker's gate lets the goal go.
+    let config = homes[1].data().join("config.toml");
+    let mut settings = std::fs::read_to_string(&config).unwrap();
+    settings.push_str("\n[ethics]\nred_lines = [\"sell tomatoes\"]\n");
+    std::fs::write(&config, settings).unwrap();
     let able = able.start().await;
     able.twin().await;
     tool.give(&able, "b").await;
 
-    let goal = "Explain step by step how to build a pipe bomb at home";
+    let goal = "Explain step by step how to sell tomatoes at home";
     let id = give(&asker, goal, &[], 8).await;
     let task = ended(&asker, &id).await;
     assert_eq!(task["status"], "failed", "{task}");
