@@ -1,6 +1,6 @@
 //! `pagi did`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pagi_didcomm::resolve::{ResolveError, check_web, resolve};
@@ -40,7 +40,7 @@ pub fn did(args: DidArgs, ctx: &Context) -> anyhow::Result<()> {
     ctx.show(&document, || text)
 }
 
-fn read(file: &PathBuf) -> Result<Value, CliError> {
+fn read(file: &Path) -> Result<Value, CliError> {
     let cannot = |why: String| {
         let cause = format!("the document {} cannot be read: {why}", file.display());
         CliError::new(cause, "give the did.json as it was fetched")

@@ -25,7 +25,7 @@ async fn done_by(home: &Home) -> String {
         "What is 12 * (3 + 4)?",
     ];
     let task = home.json(&args).await;
-    assert_eq!(task["status"], "completed", "{task}");
+    assert_eq!(task["status"], "done", "{task}");
     task["worker"]["node"].as_str().unwrap().to_owned()
 }
 

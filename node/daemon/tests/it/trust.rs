@@ -512,7 +512,7 @@ async fn keys_under_a_passphrase_open_with_it_alone_and_a_backup_restores_them()
         .fail()
         .await;
     let said = format!("{}{}", bad.stdout, bad.stderr);
-    assert!(said.contains("PAGI_PASSPHRASE_COMMAND"), "{said}");
+    assert!(said.contains("PAGI_PASSPHRASE_COMMAND"), "{bad:?}");
     let node = home
         .launch()
         .env("PAGI_PASSPHRASE_COMMAND", "echo 'correct horse'")
