@@ -24,6 +24,7 @@ mod pickup;
 mod plugins;
 mod reach;
 mod roll;
+mod strikes;
 mod trust;
 mod views;
 mod vouches;
