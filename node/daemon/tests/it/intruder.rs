@@ -1,11 +1,12 @@
 //! A member of an invited swarm that does not keep to the rules: it speaks the gate's protocol itself.
 
+use std::sync::{Arc, OnceLock};
+
 use cid::Cid;
 use pagi_bootstrap::{Admittance, Claim, Invitation, JoinTicket, claim};
 use pagi_messages::{Did, Signed, SigningIdentity, Verified, to_dag_cbor};
 use pagi_swarm::SwarmConfig;
 use serde::Serialize;
-use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -26,8 +27,11 @@ enum Ask {
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Notice {
-    Admittance(Signed<Admittance>),
+enum Answer {
+    Welcome {
+        proof: Vec<Signed<Admittance>>,
+        digest: String,
+    },
 }
 
 async fn members(node: &Node) -> String {
@@ -80,12 +84,13 @@ async fn a_member_lets_nobody_in_by_an_invitation_it_only_read_and_puts_nobody_o
     })
     .await
     .unwrap();
-    let topic = format!("pagi-swarm-admission-v1/{network}");
-    swarm.subscribe(&topic).await.unwrap();
-    let polite = tokio::spawn(async move {
-        let welcome = to_dag_cbor(&json!({"welcome": {"proof": [], "digest": ""}})).unwrap();
+    // It answers nothing that the founder understands until it has something to say.
+    let answer = Arc::new(OnceLock::<Vec<u8>>::new());
+    let armed = answer.clone();
+    let answers = tokio::spawn(async move {
         while let Some(request) = inbound.requests.recv().await {
-            request.reply.send(welcome.clone());
+            let bytes = armed.get().cloned().unwrap_or_default();
+            request.reply.send(bytes);
         }
     });
     let hello = Ask::Hello {
@@ -120,22 +125,23 @@ async fn a_member_lets_nobody_in_by_an_invitation_it_only_read_and_puts_nobody_o
             claim,
             at_ms,
         };
-        let signed = Verified::sign(&me, admittance).unwrap().into_signed();
-        to_dag_cbor(&Notice::Admittance(signed)).unwrap()
+        Verified::sign(&me, admittance).unwrap().into_signed()
     };
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     let now = u64::try_from(now.as_millis()).unwrap();
-    let mut turn = 0;
-    until("the word it may give to be heard", async || {
-        turn += 1;
-        for claim in [None, Some(held(&stranger))] {
-            let lie = say(&stranger, &read, claim, read.body.issued_ms + turn);
-            let _ = swarm.publish(&topic, lie).await;
-        }
-        let word = say(&friend, &invitation, Some(held(&friend)), now + turn);
-        let _ = swarm.publish(&topic, word).await;
+    // The last one is its to give: once that was taken, the others were judged.
+    let proof = vec![
+        say(&stranger, &read, None, read.body.issued_ms),
+        say(&stranger, &read, Some(held(&stranger)), now),
+        say(&stranger, &invitation, None, now),
+        say(&friend, &invitation, Some(held(&friend)), now),
+    ];
+    let digest = String::new();
+    let welcome = to_dag_cbor(&Answer::Welcome { proof, digest }).unwrap();
+    answer.set(welcome).unwrap();
+    until("the word it may give to be taken", async || {
         let members = members(&founder).await;
         match members.contains(friend.as_str()) {
             true => Ok(()),
@@ -148,6 +154,6 @@ async fn a_member_lets_nobody_in_by_an_invitation_it_only_read_and_puts_nobody_o
         assert!(!members.contains(stranger.as_str()), "{members}");
         assert!(members.contains(&honest.ready.did), "{members}");
     }
-    polite.abort();
+    answers.abort();
     swarm.shutdown().await;
 }
