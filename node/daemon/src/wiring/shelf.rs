@@ -207,14 +207,15 @@ impl Shelf {
         )
     }
 
-    /// Others' credentials that ended a day ago or longer.
+    /// Credentials heard of from others that ended a day ago or longer. What a user brought for this
+    /// node alone stays, and so does what cannot be read.
     pub fn over(&self, now_s: u64) -> Vec<String> {
         self.slots
             .iter()
-            .filter(|(_, slot)| !slot.kept.own)
+            .filter(|(_, slot)| slot.kept.public && !slot.kept.own)
             .filter(|(_, slot)| {
                 slot.until_s
-                    .is_some_and(|until| until.saturating_add(KEPT_ON_S) < now_s)
+                    .is_some_and(|until| until > 0 && until.saturating_add(KEPT_ON_S) < now_s)
             })
             .map(|(id, _)| id.clone())
             .collect()
@@ -332,6 +333,10 @@ mod tests {
         let all = documents.into_iter().chain(rest);
         let all = all.map(|(id, document, own)| (id.to_owned(), kept(document, own)));
         let mut shelf = Shelf::new(all, [], NOW);
+        let mut brought = kept(vouch(1, 6, NOW - 90, NOW - 10), false);
+        brought.public = false;
+        shelf.put("brought".to_owned(), brought, NOW);
+        shelf.put("damaged".to_owned(), kept(json!({"a": 1}), false), NOW);
         assert_eq!(shelf.public(10, NOW).0.len(), 3);
         assert_eq!(shelf.public(2, NOW).0.len(), 2);
         assert_eq!(shelf.public(10, NOW + 11).0, [long.to_string()]);
@@ -348,7 +353,7 @@ mod tests {
         let over = shelf.over(NOW + 2 * KEPT_ON_S);
         assert_eq!(over, ["old", "short"]);
         shelf.remove(&over);
-        assert_eq!(shelf.len(), 2);
+        assert_eq!(shelf.len(), 4);
         assert!(shelf.get("own").is_some() && shelf.get("old").is_none());
     }
 
