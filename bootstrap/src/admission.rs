@@ -13,6 +13,7 @@ use cid::Cid;
 use pagi_messages::{Did, Signed, Verified, wire::MAX_CLOCK_SKEW_MS};
 
 use crate::{
+    claim::{self, Claim},
     genesis::{Admission, SwarmBlock},
     invitation::{
         Invitation, Refusal, Revocation, RevocationTarget, Standing, invitation_id, standing,
@@ -22,14 +23,39 @@ pub use io::{Admittance, Basis, GateInput, GateOutput, GateRecord, MAX_PRESENTED
 
 /// Most revocations a gatekeeper keeps.
 pub const MAX_REVOCATIONS: usize = 10_000;
-/// Most invitations of limited use that are tracked at a time.
+/// Most invitations whose uses are tracked at a time.
 const MAX_TRACKED: usize = 10_000;
+/// How often a member may correct what it said of one use of an invitation, and by how many it may
+/// say more uses than there are. An honest one does neither.
+const MAX_CORRECTIONS: usize = 4;
 
 #[derive(Clone, Debug)]
 struct Uses {
     not_after_ms: u64,
-    max_uses: u32,
+    max_uses: Option<u32>,
+    /// Who came by it, and when.
     by: BTreeMap<Did, u64>,
+    /// Which members said of whom that they came by it, and how often.
+    said: BTreeMap<Did, BTreeMap<Did, usize>>,
+}
+
+impl Uses {
+    fn most(&self) -> usize {
+        self.max_uses.map_or(usize::MAX, |most| {
+            usize::try_from(most).unwrap_or(usize::MAX)
+        })
+    }
+
+    /// Whether `author` may have something counted that it says of `peer`.
+    fn listens(&self, author: &Did, peer: &Did) -> bool {
+        let Some(said) = self.said.get(author) else {
+            return true;
+        };
+        match said.get(peer) {
+            Some(times) => *times < MAX_CORRECTIONS,
+            None => said.len() < self.most().saturating_add(MAX_CORRECTIONS),
+        }
+    }
 }
 
 /// Decides who is in, by what this node knows.
@@ -37,15 +63,21 @@ struct Uses {
 /// # Known limits
 /// - Until nodes have heard of each other's admittances, a single-use invitation without an invitee
 ///   can be used once in each part of a divided swarm. Naming the invitee rules that out.
-/// - A member who admits dates the admittance; a dishonest one can date it back to the invitation's
-///   issue and so displace an earlier user of the same invitation.
+/// - A member who admits dates the admittance, at the earliest to when it came in itself. A dishonest
+///   one that holds the same join string for several as those who came after it can so displace them.
+///   Who has not held a string can let nobody in by it, and displace nobody.
+/// - What a member says is counted a few times for each use of an invitation. One that says different
+///   things to different nodes more often than that can keep them apart over who of those with its
+///   own join string is in.
+/// - An invitation for whoever holds it that names no key, as earlier releases made them, can be used
+///   by every member that heard of one of its uses.
 /// - A node that has not heard of an admittance refuses the member once its invitation has expired;
 ///   the issuer can issue a longer, named invitation.
 #[derive(Clone, Debug)]
 pub struct Gatekeeper {
     block: SwarmBlock,
-    /// Members but founders, each with the invitations that let it in: at least one.
-    members: BTreeMap<Did, BTreeSet<Cid>>,
+    /// Members but founders, each with the invitations that let it in, at least one, and when.
+    members: BTreeMap<Did, BTreeMap<Cid, u64>>,
     uses: BTreeMap<Cid, Uses>,
     revoked: BTreeSet<RevocationTarget>,
 }
@@ -70,12 +102,14 @@ impl Gatekeeper {
     pub fn handle(&mut self, input: GateInput, now_ms: u64) -> Vec<GateOutput> {
         let mut out = Vec::new();
         match input {
-            GateInput::Present { peer, invitations } => {
-                match self.admit(&peer, &invitations, now_ms, &mut out) {
-                    Ok(basis) => out.push(GateOutput::Admitted { peer, basis }),
-                    Err(reason) => out.push(GateOutput::Refused { peer, reason }),
-                }
-            }
+            GateInput::Present {
+                peer,
+                invitations,
+                claims,
+            } => match self.admit(&peer, &invitations, &claims, now_ms, &mut out) {
+                Ok(basis) => out.push(GateOutput::Admitted { peer, basis }),
+                Err(reason) => out.push(GateOutput::Refused { peer, reason }),
+            },
             GateInput::Revoke(revocation) => {
                 if let Err(reason) = self.revoke(&revocation, &mut out) {
                     let author = revocation.author().clone();
@@ -139,16 +173,29 @@ impl Gatekeeper {
                 at_ms,
                 not_after_ms,
                 max_uses,
+                by,
             } => {
-                let by = self.members.entry(peer.clone()).or_default();
-                by.insert(*invitation);
-                if let Some(max_uses) = *max_uses {
-                    let uses = self.uses.entry(*invitation).or_insert_with(|| Uses {
-                        not_after_ms: *not_after_ms,
-                        max_uses,
-                        by: BTreeMap::new(),
-                    });
-                    uses.by.insert(peer.clone(), *at_ms);
+                let ways = self.members.entry(peer.clone()).or_default();
+                let since = ways.entry(*invitation).or_insert(*at_ms);
+                *since = (*since).min(*at_ms);
+                let since = *since;
+                // Half of the room is for those whose uses are numbered.
+                if max_uses.is_none()
+                    && self.uses.len() >= MAX_TRACKED / 2
+                    && !self.uses.contains_key(invitation)
+                {
+                    return;
+                }
+                let uses = self.uses.entry(*invitation).or_insert_with(|| Uses {
+                    not_after_ms: *not_after_ms,
+                    max_uses: *max_uses,
+                    by: BTreeMap::new(),
+                    said: BTreeMap::new(),
+                });
+                uses.by.insert(peer.clone(), since);
+                if let Some(author) = by {
+                    let said = uses.said.entry(author.clone()).or_default();
+                    *said.entry(peer.clone()).or_default() += 1;
                 }
             }
             GateRecord::Displaced { peer, invitation } => {
@@ -175,6 +222,7 @@ impl Gatekeeper {
         &mut self,
         peer: &Did,
         invitations: &[Signed<Invitation>],
+        claims: &[Signed<Claim>],
         now_ms: u64,
         out: &mut Vec<GateOutput>,
     ) -> Result<Basis, Refusal> {
@@ -191,18 +239,22 @@ impl Gatekeeper {
         if self.members.contains_key(peer) {
             return Ok(Basis::Member);
         }
-        if invitations.len() > MAX_PRESENTED {
+        if invitations.len().max(claims.len()) > MAX_PRESENTED {
             return Err(Refusal::TooMany(MAX_PRESENTED));
         }
         let mut first = None;
         for invitation in invitations {
-            match self.usable(invitation, peer, None, now_ms) {
+            let claim = claims
+                .iter()
+                .find(|claim| Some(&claim.author) == invitation.body.key.as_ref());
+            match self.usable(invitation, claim, peer, None, now_ms) {
                 Ok(id) => {
-                    self.enter(id, invitation, peer, now_ms, out);
+                    self.enter(id, invitation, peer, now_ms, None, out);
                     let admittance = Admittance {
                         swarm: *self.block.id(),
                         peer: peer.clone(),
                         invitation: invitation.clone(),
+                        claim: claim.cloned(),
                         at_ms: now_ms,
                     };
                     out.push(GateOutput::Announce(Box::new(admittance)));
@@ -219,11 +271,13 @@ impl Gatekeeper {
     fn usable(
         &mut self,
         invitation: &Signed<Invitation>,
+        claim: Option<&Signed<Claim>>,
         peer: &Did,
         at_ms: Option<u64>,
         now_ms: u64,
     ) -> Result<Cid, Refusal> {
         let found = standing(&self.block, invitation, peer, at_ms.unwrap_or(now_ms))?;
+        claim::check(invitation, &found.id, peer, claim)?;
         self.check_revoked(invitation, &found)?;
         self.forget_expired(now_ms);
         let id = found.id;
@@ -231,9 +285,7 @@ impl Gatekeeper {
             // At equal times the lower DID comes first.
             let before =
                 |(user, at): &(&Did, &u64)| at_ms.is_none_or(|at_ms| (**at, *user) < (at_ms, peer));
-            if uses.by.iter().filter(before).count()
-                >= usize::try_from(uses.max_uses).unwrap_or(usize::MAX)
-            {
+            if uses.by.iter().filter(before).count() >= uses.most() {
                 return Err(Refusal::UsedUp);
             }
         } else if invitation.body.max_uses.is_some() && self.uses.len() >= MAX_TRACKED {
@@ -272,6 +324,7 @@ impl Gatekeeper {
         invitation: &Signed<Invitation>,
         peer: &Did,
         at_ms: u64,
+        by: Option<Did>,
         out: &mut Vec<GateOutput>,
     ) {
         let record = GateRecord::Member {
@@ -280,6 +333,7 @@ impl Gatekeeper {
             at_ms,
             not_after_ms: invitation.body.not_after_ms,
             max_uses: invitation.body.max_uses,
+            by,
         };
         self.persist(record, out);
     }
@@ -312,26 +366,52 @@ impl Gatekeeper {
         if body.at_ms > now_ms.saturating_add(MAX_CLOCK_SKEW_MS) || body.at_ms < earliest {
             return Err(Refusal::NotYetValid(body.at_ms));
         }
-        if self.members.contains_key(&body.peer) && !self.is_news(body) {
+        // Nobody lets anybody in before it is in itself.
+        if body.at_ms < self.since(admittance.author()) {
+            return Err(Refusal::NoStanding(admittance.author().clone()));
+        }
+        if !self.is_news(admittance)? {
             return Ok(());
         }
-        let id = self.usable(&body.invitation, &body.peer, Some(body.at_ms), now_ms)?;
-        self.enter(id, &body.invitation, &body.peer, body.at_ms, out);
+        let id = self.usable(
+            &body.invitation,
+            body.claim.as_ref(),
+            &body.peer,
+            Some(body.at_ms),
+            now_ms,
+        )?;
+        let by = Some(admittance.author().clone());
+        self.enter(id, &body.invitation, &body.peer, body.at_ms, by, out);
         self.displace(id, out);
         Ok(())
     }
 
+    /// From when on a member's word counts, in milliseconds since the Unix epoch.
+    fn since(&self, author: &Did) -> u64 {
+        let came = self.members.get(author).and_then(|by| by.values().min());
+        came.map_or(0, |at| at.saturating_sub(MAX_CLOCK_SKEW_MS))
+    }
+
     /// Whether a member's use of an invitation was not known, or was in truth earlier: all nodes
-    /// must count the same uses at the same times.
-    fn is_news(&self, admittance: &Admittance) -> bool {
-        if admittance.invitation.body.max_uses.is_none() {
-            return false;
+    /// must count the same uses at the same times. `false` where it says what is known.
+    fn is_news(&self, admittance: &Verified<Admittance>) -> Result<bool, Refusal> {
+        let body = admittance.body();
+        let id = invitation_id(&body.invitation).map_err(|_| Refusal::Form)?;
+        let known = self.members.get(&body.peer).and_then(|by| by.get(&id));
+        if let Some(at) = known.filter(|at| body.at_ms >= **at) {
+            return if body.at_ms == *at {
+                Ok(false)
+            } else {
+                Err(Refusal::Known)
+            };
         }
-        let known = invitation_id(&admittance.invitation)
-            .ok()
-            .and_then(|id| self.uses.get(&id))
-            .and_then(|uses| uses.by.get(&admittance.peer));
-        known.is_none_or(|at| admittance.at_ms < *at)
+        let Some(uses) = self.uses.get(&id) else {
+            return Ok(known.is_none());
+        };
+        if !uses.listens(admittance.author(), &body.peer) {
+            return Err(Refusal::Known);
+        }
+        Ok(true)
     }
 
     /// Puts out the latest users of an invitation that was used too often.
@@ -339,10 +419,12 @@ impl Gatekeeper {
         let Some(uses) = self.uses.get(&id) else {
             return;
         };
+        if uses.by.len() <= uses.most() {
+            return;
+        }
         let mut order: Vec<_> = uses.by.iter().map(|(did, at)| (*at, did.clone())).collect();
         order.sort();
-        let keep = usize::try_from(uses.max_uses).unwrap_or(usize::MAX);
-        for (_, peer) in order.into_iter().skip(keep) {
+        for (_, peer) in order.into_iter().skip(uses.most()) {
             let record = GateRecord::Displaced {
                 peer: peer.clone(),
                 invitation: id,

@@ -54,6 +54,11 @@ pub struct Invitation {
     pub not_after_ms: u64,
     /// How many different DIDs may use it; without a number, any.
     pub max_uses: Option<u32>,
+    /// Where whoever holds it may use it: the public half of the key that the join string has the
+    /// private half of. A newcomer shows with it ([`Claim`](crate::Claim)) that it holds the string.
+    /// Without a key, whoever has read the invitation may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Did>,
     /// The issuer's right to invite, where it is not a founder.
     pub delegation: Option<Signed<Delegation>>,
     /// Random.
@@ -134,6 +139,12 @@ pub enum Refusal {
     /// A founder took it back.
     #[error("a founder revoked it")]
     Revoked,
+    /// The newcomer does not show that it holds the join string.
+    #[error("it is not shown that the join string is held: join with the whole string")]
+    NotHeld,
+    /// A notice says less than is known.
+    #[error("it is known already")]
+    Known,
     /// As many as were meant to have used it.
     #[error("the invitation has been used as often as it may be")]
     UsedUp,

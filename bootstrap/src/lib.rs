@@ -25,6 +25,7 @@
 
 mod address;
 mod admission;
+mod claim;
 mod genesis;
 mod invitation;
 mod list;
@@ -36,6 +37,7 @@ pub use admission::{
     Admittance, Basis, GateInput, GateOutput, GateRecord, Gatekeeper, MAX_PRESENTED,
     MAX_REVOCATIONS,
 };
+pub use claim::{Claim, claim, key_of};
 pub use genesis::{
     Admission, GenesisError, MAX_FOUNDERS, MAX_GENESIS_BYTES, SwarmBlock, SwarmGenesis, SwarmLimits,
 };

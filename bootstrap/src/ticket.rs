@@ -19,6 +19,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     address::{AddressError, BootstrapAddress},
+    claim::key_of,
     genesis::{GenesisError, SwarmBlock},
     invitation::{Invitation, Refusal, judge},
 };
@@ -70,12 +71,15 @@ pub enum TicketError {
     /// The swarm's genesis does not hold.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
+    /// The secret is not that of the invitation.
+    #[error("the invitation inside is not the one this string was made for")]
+    WrongSecret,
     /// The invitation inside is for another swarm.
     #[error("the invitation inside is for swarm {0}, not for this one")]
     WrongSwarm(Cid),
 }
 
-/// The swarm's pre-shared key of 32 bytes. Never printed; wiped when dropped.
+/// A secret of 32 bytes: a swarm's pre-shared key, or that of a join string. Never printed; wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SwarmKey([u8; 32]);
 
@@ -125,7 +129,7 @@ impl SwarmRef {
     }
 }
 
-/// All that a newcomer needs. A ticket with a key or without an invitee is a secret.
+/// All that a newcomer needs. A ticket with a key, or without an invitee, is a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinTicket {
     /// Whom to dial, at most [`MAX_TICKET_ADDRESSES`].
@@ -136,6 +140,8 @@ pub struct JoinTicket {
     pub psk: Option<SwarmKey>,
     /// The newcomer's invitation, where the swarm asks for one.
     pub invitation: Option<Signed<Invitation>>,
+    /// What shows that the newcomer holds the invitation, where that has a key.
+    pub secret: Option<SwarmKey>,
 }
 
 /// The ticket as it is encoded.
@@ -146,12 +152,17 @@ struct Wire {
     swarm: WireSwarm,
     psk: Option<ByteArray<32>>,
     invitation: Option<Signed<Invitation>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<ByteArray<32>>,
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if let Some(psk) = self.psk.as_mut() {
-            psk.zeroize();
+        for key in [self.psk.as_mut(), self.secret.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            key.zeroize();
         }
     }
 }
@@ -222,7 +233,13 @@ impl JoinTicket {
     /// [`Refusal`].
     pub fn check(&self, me: &Did, now_ms: u64) -> Result<(), Refusal> {
         match (&self.swarm, &self.invitation) {
-            (SwarmRef::Block(block), Some(invitation)) => judge(block, invitation, me, now_ms),
+            (SwarmRef::Block(block), Some(invitation)) => {
+                judge(block, invitation, me, now_ms)?;
+                if invitation.body.key.is_some() && self.secret.is_none() {
+                    return Err(Refusal::NotHeld);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -230,6 +247,11 @@ impl JoinTicket {
     fn check_parts(&self) -> Result<(), TicketError> {
         if self.bootstrap.len() > MAX_TICKET_ADDRESSES {
             return Err(TicketError::TooManyAddresses(self.bootstrap.len()));
+        }
+        let key = self.secret.as_ref().map(key_of);
+        let named = self.invitation.as_ref().map(|signed| &signed.body.key);
+        if key.is_some() && named != Some(&key) {
+            return Err(TicketError::WrongSecret);
         }
         let invited = self.invitation.as_ref().map(|signed| signed.body.swarm);
         match invited.filter(|swarm| swarm != self.swarm.id()) {
@@ -252,6 +274,7 @@ impl JoinTicket {
             },
             psk: self.psk.as_ref().map(|psk| ByteArray::new(psk.0)),
             invitation: self.invitation.clone(),
+            secret: self.secret.as_ref().map(|secret| ByteArray::new(secret.0)),
         };
         let cbor = Zeroizing::new(to_dag_cbor(&wire)?);
         let mut bytes = Zeroizing::new(Vec::with_capacity(1 + cbor.len() + CHECKSUM_BYTES));
@@ -280,6 +303,7 @@ impl JoinTicket {
             },
             psk: wire.psk.map(|psk| SwarmKey(*psk)),
             invitation: wire.invitation.clone(),
+            secret: wire.secret.map(|secret| SwarmKey(*secret)),
         })
     }
 }

@@ -4,6 +4,7 @@ use cid::Cid;
 use pagi_messages::{Did, Domain, Signed, Verified};
 use serde::{Deserialize, Serialize};
 
+use crate::claim::Claim;
 use crate::invitation::{Invitation, Refusal, Revocation, RevocationTarget};
 
 /// Most invitations a peer may show at once, and most targets of one revocation.
@@ -19,6 +20,9 @@ pub struct Admittance {
     pub peer: Did,
     /// By what.
     pub invitation: Signed<Invitation>,
+    /// What showed that the newcomer held it, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Signed<Claim>>,
     /// When, in milliseconds since the Unix epoch.
     pub at_ms: u64,
 }
@@ -36,6 +40,8 @@ pub enum GateInput {
         peer: Did,
         /// Its invitations, at most [`MAX_PRESENTED`].
         invitations: Vec<Signed<Invitation>>,
+        /// What shows that it holds them, as many at most.
+        claims: Vec<Signed<Claim>>,
     },
     /// A founder takes something back.
     Revoke(Verified<Revocation>),
@@ -72,6 +78,9 @@ pub enum GateRecord {
         not_after_ms: u64,
         /// How often the invitation may be used.
         max_uses: Option<u32>,
+        /// Who said so; nobody where this node let it in itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Did>,
     },
     /// An invitation no longer counts for a peer, because earlier users had all its uses.
     Displaced {

@@ -50,6 +50,7 @@ fn body(swarm: &SwarmBlock) -> Invitation {
         issued_ms: NOW,
         not_after_ms: NOW + DAY,
         max_uses: None,
+        key: None,
         delegation: None,
         nonce: ByteArray::new([1; 16]),
     }
@@ -76,12 +77,51 @@ fn present(
     shown: &[&Signed<Invitation>],
     now: u64,
 ) -> Vec<GateOutput> {
-    let invitations = shown
-        .iter()
-        .map(|invitation| (*invitation).clone())
-        .collect();
     let peer = did(peer);
-    gate.handle(GateInput::Present { peer, invitations }, now)
+    let input = GateInput::Present {
+        invitations: shown.iter().copied().cloned().collect(),
+        claims: shown
+            .iter()
+            .map(|shown| claim(&secret(), shown, &peer).unwrap())
+            .collect(),
+        peer,
+    };
+    gate.handle(input, now)
+}
+
+/// The secret of every join string here.
+fn secret() -> SwarmKey {
+    SwarmKey::new([42; 32])
+}
+
+/// An invitation for whoever holds its join string.
+fn held(swarm: &SwarmBlock, max_uses: Option<u32>) -> Signed<Invitation> {
+    let mut invitation = body(swarm);
+    invitation.max_uses = max_uses;
+    invitation.key = Some(key_of(&secret()));
+    sign(1, invitation)
+}
+
+/// What `by` says of `peer`, who came by `invitation` and showed `claim`.
+fn said(
+    by: u8,
+    peer: u8,
+    invitation: &Signed<Invitation>,
+    claim: Option<Signed<Claim>>,
+    at_ms: u64,
+) -> GateInput {
+    let admittance = Admittance {
+        swarm: invitation.body.swarm,
+        peer: did(peer),
+        invitation: invitation.clone(),
+        claim,
+        at_ms,
+    };
+    GateInput::Heard(Box::new(Verified::sign(&who(by), admittance).unwrap()))
+}
+
+fn shown(peer: u8, invitation: &Signed<Invitation>) -> Option<Signed<Claim>> {
+    Some(claim(&secret(), invitation, &did(peer)).unwrap())
 }
 
 /// The verdict on a peer: the last output.
@@ -554,6 +594,136 @@ fn nodes_that_admitted_two_by_one_invitation_agree_on_the_first() {
     assert!(matches!(outputs[..], [GateOutput::Ignored { .. }]));
 }
 
+/// A member cannot use what it reads in notices to put out who came by it, nor to let others in.
+#[test]
+fn a_notice_gives_nobody_the_invitation_in_it() {
+    let swarm = swarm();
+    let (once, own) = (held(&swarm, Some(1)), sign(1, body(&swarm)));
+    let mut gate = Gatekeeper::new(swarm.clone(), []);
+    assert!(verdict(&present(&mut gate, 5, &[&own], NOW + 10)).is_ok());
+    let notice = announced(&present(&mut gate, 8, &[&once], NOW + 20));
+    let foreign = claim(&SwarmKey::new([1; 32]), &once, &did(77)).unwrap();
+    let mut renamed = notice.claim.clone().unwrap();
+    renamed.body.peer = did(77);
+    let other = held(&swarm, Some(2));
+    for claim in [
+        None,
+        notice.claim.clone(),
+        Some(foreign),
+        Some(renamed),
+        shown(77, &other),
+    ] {
+        let outputs = gate.handle(said(5, 77, &once, claim, NOW), NOW + 30);
+        assert!(
+            matches!(
+                &outputs[..],
+                [GateOutput::Ignored {
+                    reason: Refusal::NotHeld,
+                    ..
+                }]
+            ),
+            "{outputs:?}"
+        );
+    }
+    assert!(gate.is_member(&did(8)) && !gate.is_member(&did(77)));
+    // Nor does it revive it, whatever its end and however many may use it.
+    let endless = held(&swarm, None);
+    assert!(verdict(&present(&mut gate, 9, &[&endless], NOW + 20)).is_ok());
+    let late = said(5, 77, &endless, None, NOW + 30);
+    gate.handle(late, NOW + 5 * DAY);
+    assert!(!gate.is_member(&did(77)));
+    // At the door as well, only the one who holds the string comes in.
+    let bare = GateInput::Present {
+        peer: did(78),
+        invitations: vec![endless.clone()],
+        claims: Vec::new(),
+    };
+    assert_eq!(verdict(&gate.handle(bare, NOW)), Err(Refusal::NotHeld));
+    // What was told about who did hold it is believed.
+    let mut far = Gatekeeper::new(swarm.clone(), []);
+    let told = GateInput::Heard(Box::new(Verified::sign(&who(2), notice).unwrap()));
+    far.handle(told, NOW + 5 * DAY);
+    assert!(far.is_member(&did(8)));
+}
+
+/// Who holds a join string that several came by cannot put out those who came before it.
+#[test]
+fn nobody_says_that_somebody_came_before_it_came_itself() {
+    const HOUR: u64 = 3_600_000;
+    let swarm = swarm();
+    let link = held(&swarm, Some(3));
+    let mut gate = Gatekeeper::new(swarm.clone(), []);
+    for (peer, hours) in [(8, 1), (9, 2), (5, 3)] {
+        assert!(verdict(&present(&mut gate, peer, &[&link], NOW + hours * HOUR)).is_ok());
+    }
+    for at_ms in [NOW, NOW + HOUR, NOW + 2 * HOUR, NOW + 3 * HOUR - DAY / 240] {
+        let lie = said(5, 77, &link, shown(77, &link), at_ms);
+        let outputs = gate.handle(lie, NOW + 4 * HOUR);
+        assert!(
+            matches!(&outputs[..], [GateOutput::Ignored { .. }]),
+            "{outputs:?}"
+        );
+    }
+    for member in [8, 9, 5] {
+        assert!(gate.is_member(&did(member)));
+    }
+    // Clocks differ by a little: what it says of the moment it came counts.
+    let mut gate = Gatekeeper::new(swarm, []);
+    assert!(verdict(&present(&mut gate, 5, &[&link], NOW + 3 * HOUR)).is_ok());
+    let told = said(5, 8, &link, shown(8, &link), NOW + 3 * HOUR - 60_000);
+    gate.handle(told, NOW + 4 * HOUR);
+    assert!(gate.is_member(&did(8)));
+}
+
+/// One that keeps changing what it said makes no work and no records.
+#[test]
+fn changing_ones_word_makes_no_records_without_end() {
+    let swarm = swarm();
+    for max_uses in [Some(3), None] {
+        let link = held(&swarm, max_uses);
+        let mut gate = Gatekeeper::new(swarm.clone(), []);
+        present(&mut gate, 8, &[&link], NOW + 2_000);
+        let mut stored = 0;
+        for n in 0..1_000 {
+            let word = said(2, 8, &link, shown(8, &link), NOW + 1_500 - n);
+            stored += records(&gate.handle(word, NOW + 3_000)).len();
+        }
+        assert!((1..=8).contains(&stored), "{stored} records");
+    }
+    // Nor do many names for one place.
+    let link = held(&swarm, Some(1));
+    let mut gate = Gatekeeper::new(swarm.clone(), []);
+    present(&mut gate, 8, &[&link], NOW + 2_000);
+    let mut stored = 0;
+    for peer in 10..200 {
+        let word = said(
+            2,
+            peer,
+            &link,
+            shown(peer, &link),
+            NOW + 1_500 - u64::from(peer),
+        );
+        stored += records(&gate.handle(word, NOW + 3_000)).len();
+    }
+    assert!((1..=20).contains(&stored), "{stored} records");
+}
+
+#[test]
+fn a_ticket_holds_the_secret_of_its_invitation_alone() {
+    let swarm = swarm();
+    let mut good = ticket(1, None, false, false);
+    good.invitation = Some(held(&swarm, Some(1)));
+    assert_eq!(good.check(&did(9), NOW), Err(Refusal::NotHeld));
+    good.secret = Some(secret());
+    good.check(&did(9), NOW).unwrap();
+    assert_eq!(JoinTicket::parse(&good.to_link().unwrap()).unwrap(), good);
+    assert!(!format!("{good:?}").contains("42, 42"));
+    good.secret = Some(SwarmKey::new([1; 32]));
+    assert!(matches!(good.to_link(), Err(TicketError::WrongSecret)));
+    good.invitation = None;
+    assert!(matches!(good.to_link(), Err(TicketError::WrongSecret)));
+}
+
 fn ticket(addresses: usize, psk: Option<[u8; 32]>, by_id: bool, invited: bool) -> JoinTicket {
     let swarm = swarm();
     let invitation = invited.then(|| sign(1, body(&swarm)));
@@ -568,6 +738,7 @@ fn ticket(addresses: usize, psk: Option<[u8; 32]>, by_id: bool, invited: bool) -
             SwarmRef::Block(Box::new(swarm))
         },
         psk: psk.map(SwarmKey::new),
+        secret: None,
         invitation,
     }
 }
@@ -683,30 +854,24 @@ proptest! {
     /// Whatever the order in which uses are heard, all arrive at the same members.
     #[test]
     fn the_order_of_hearing_does_not_matter(
-        times in proptest::collection::vec(0u64..50, 5),
-        order in Just((0..5usize).collect::<Vec<_>>()).prop_shuffle(),
+        times in proptest::collection::vec(0u64..50, 10),
+        order in Just((0..10usize).collect::<Vec<_>>()).prop_shuffle(),
         max_uses in 1u32..4,
     ) {
         let swarm = swarm();
-        let mut limited = body(&swarm);
-        limited.max_uses = Some(max_uses);
-        let limited = sign(1, limited);
+        let limited = held(&swarm, Some(max_uses));
+        // Of each newcomer two members speak, who saw it come at different times.
         let heard: Vec<_> = times
             .iter()
             .enumerate()
             .map(|(index, at)| {
-                let admittance = Admittance {
-                    swarm: *swarm.id(),
-                    peer: did(10 + index as u8),
-                    invitation: limited.clone(),
-                    at_ms: NOW + at,
-                };
-                GateInput::Heard(Box::new(Verified::sign(&who(1), admittance).unwrap()))
+                let (peer, by) = (10 + index as u8 / 2, 1 + index as u8 % 2);
+                said(by, peer, &limited, shown(peer, &limited), NOW + at)
             })
             .collect();
         let (mut one, mut two) = (Gatekeeper::new(swarm.clone(), []), Gatekeeper::new(swarm.clone(), []));
         let mut stored = Vec::new();
-        for index in 0..5 {
+        for index in 0..10 {
             one.handle(heard[index].clone(), NOW + DAY);
             stored.extend(records(&two.handle(heard[order[index]].clone(), NOW + DAY)));
         }

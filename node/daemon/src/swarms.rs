@@ -38,6 +38,8 @@ pub struct KnownSwarm {
     pub key: Option<SwarmKey>,
     /// What lets this node in.
     pub invitation: Option<Signed<Invitation>>,
+    /// What shows that this node holds the invitation, where that has a key.
+    pub secret: Option<SwarmKey>,
     /// What its playbook starts from.
     pub playbook: Genesis,
 }
@@ -75,6 +77,7 @@ impl KnownSwarm {
             swarm: SwarmRef::Block(Box::new(self.block.clone())),
             psk: self.key.clone(),
             invitation: self.invitation.clone(),
+            secret: self.secret.clone(),
         }
     }
 
@@ -109,6 +112,7 @@ impl KnownSwarm {
             bootstrap: ticket.bootstrap,
             key: ticket.psk,
             invitation: ticket.invitation,
+            secret: ticket.secret,
             playbook,
         })
     }
@@ -150,6 +154,7 @@ impl KnownSwarm {
                 bootstrap: ticket.bootstrap,
                 key: ticket.psk,
                 invitation: ticket.invitation,
+                secret: ticket.secret,
                 playbook,
             })
         };
@@ -261,7 +266,9 @@ pub fn enter(data_dir: &Path, mut swarm: KnownSwarm) -> Result<KnownSwarm, CliEr
                 swarm.bootstrap.push(address);
             }
         }
-        swarm.invitation = swarm.invitation.or(before.invitation);
+        if swarm.invitation.is_none() {
+            (swarm.invitation, swarm.secret) = (before.invitation, before.secret);
+        }
         swarm.key = swarm.key.or(before.key);
     }
     swarm.save(data_dir)?;
@@ -362,6 +369,7 @@ mod tests {
             bootstrap: Vec::new(),
             key: Some(SwarmKey::new([7; 32])),
             invitation: None,
+            secret: None,
             playbook,
         }
     }

@@ -229,6 +229,7 @@ fn create(args: CreateArgs, data_dir: &Path) -> Result<KnownSwarm, CliError> {
             bootstrap: Vec::new(),
             key,
             invitation: None,
+            secret: None,
             playbook,
         },
     )

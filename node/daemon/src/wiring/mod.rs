@@ -24,6 +24,8 @@ mod pickup;
 mod plugins;
 mod reach;
 mod roll;
+mod shelf;
+mod strikes;
 mod trust;
 mod views;
 mod vouches;

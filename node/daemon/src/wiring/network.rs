@@ -2,7 +2,6 @@
 //! network delivers to the hive.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,7 +16,7 @@ use pagi_messages::{Did, Verified};
 use pagi_playbook::Artifact;
 use pagi_swarm::{GossipMessage, Inbound, PeerEvent, Swarm};
 use pagi_twin::{
-    Mind,
+    Mind, now_ms,
     ports::{Adopted, Collective, PublishError},
 };
 use pagi_work::Work;
@@ -28,7 +27,7 @@ use tokio::{
 
 use super::{
     blocks, catchup::Catchup, gate::Gate, mailroom::Keeper, messages, notices::Board,
-    pickup::Collector, roll, work::answer,
+    pickup::Collector, roll, strikes::Strikes, work::answer,
 };
 
 /// Time to fetch one block.
@@ -36,16 +35,14 @@ const FETCH_TIME: Duration = Duration::from_secs(20);
 /// Private requests answered at the same time.
 const ANSWERED_AT_ONCE: usize = 16;
 
-/// A peer is kept away after so many misdeeds.
-const STRIKES: u32 = 5;
-/// For so long.
+/// How long a peer that misbehaves is kept away.
 const BAN: Duration = Duration::from_secs(600);
-/// Peers whose misdeeds are counted.
-const MAX_STRUCK: usize = 4096;
 /// Election messages that wait for the hive.
 const QUEUED_VOTES: usize = 256;
 /// Coordination messages that wait for the hive; more are dropped, and said again by who sent them.
 const QUEUED_NEWS: usize = 1024;
+/// Notices that wait for the board; more are dropped, and asked for by who lacks them.
+const QUEUED_NOTICES: usize = 256;
 
 /// The names of the gossip topics.
 pub struct Topics {
@@ -59,8 +56,8 @@ pub struct Network {
     swarm: Swarm,
     topics: Topics,
     catchup: Catchup,
-    /// How often a peer misbehaved. A counter behind a lock, as the hive calls it from anywhere.
-    strikes: Mutex<BTreeMap<String, u32>>,
+    /// How often peers misbehaved. A counter behind a lock, as the hive calls it from anywhere.
+    strikes: Mutex<Strikes>,
 }
 
 impl Network {
@@ -98,16 +95,11 @@ impl Gossip for Network {
 
     fn misbehaved(&self, peer: &str, reason: &str) {
         let mut strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
-        if strikes.len() >= MAX_STRUCK {
-            strikes.clear();
-        }
-        let count = strikes.entry(peer.to_owned()).or_default();
-        *count += 1;
-        tracing::warn!(peer, reason, strikes = *count, "a peer misbehaved");
-        if *count < STRIKES {
+        let (strikes, kept_away) = strikes.note(peer, now_ms());
+        tracing::warn!(peer, reason, strikes, "a peer misbehaved");
+        if !kept_away {
             return;
         }
-        strikes.remove(peer);
         let (swarm, peer) = (self.swarm.clone(), peer.to_owned());
         tokio::spawn(async move {
             if let Err(error) = swarm.ban_peer(&peer, Some(BAN)).await {
@@ -209,21 +201,18 @@ pub fn pump(
         ..
     } = inbound;
     let asked = network.clone();
-    // Two queues: a flood of coordination messages delays no vote.
+    // Queues of their own: a flood of coordination messages or of notices delays no vote.
     let (votes, mut voting) = mpsc::channel::<GossipMessage>(QUEUED_VOTES);
     let (news, mut reading) = mpsc::channel::<GossipMessage>(QUEUED_NEWS);
+    let (notices, mut posting) = mpsc::channel::<GossipMessage>(QUEUED_NOTICES);
     let sort = tokio::spawn({
         let (network, work, gate) = (network.clone(), work.clone(), gate.clone());
         let desk = desk.clone();
         async move {
             while let Some(message) = gossip.recv().await {
-                let Some(message) = gate.sieve(message).await else {
+                let Some(message) = gate.sieve(message) else {
                     continue;
                 };
-                if message.topic == desk.board.topic {
-                    desk.board.gossip(message).await;
-                    continue;
-                }
                 if message.topic == network.topics.work {
                     offered(&work, message);
                     continue;
@@ -232,6 +221,8 @@ pub fn pump(
                     &votes
                 } else if message.topic == network.topics.coordination {
                     &news
+                } else if message.topic == desk.board.topic {
+                    &notices
                 } else {
                     message.verdict.ignore();
                     continue;
@@ -239,6 +230,14 @@ pub fn pump(
                 if let Err(full) = queue.try_send(message) {
                     full.into_inner().verdict.ignore();
                 }
+            }
+        }
+    });
+    let post = tokio::spawn({
+        let desk = desk.clone();
+        async move {
+            while let Some(message) = posting.recv().await {
+                desk.board.gossip(message).await;
             }
         }
     });
@@ -343,7 +342,7 @@ pub fn pump(
             });
         }
     });
-    vec![sort, vote, talk, come_and_go, private]
+    vec![sort, post, vote, talk, come_and_go, private]
 }
 
 /// Tells the network what the hive made of a message.

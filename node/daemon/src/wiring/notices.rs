@@ -89,7 +89,8 @@ impl Board {
                         tracing::warn!(stopped = ?self.mind.stopped(None), "an order was taken");
                         Heard::New
                     }
-                    Err(TwinError::Order(OrderRefused::FromTheFuture | OrderRefused::TooLong)) => {
+                    // One from the future may be from a clock that is a little ahead.
+                    Err(TwinError::Order(OrderRefused::TooLong)) => {
                         Heard::Bad("an order that cannot be".to_owned())
                     }
                     Err(error) => {
@@ -215,18 +216,21 @@ impl Board {
             return;
         };
         for notice in notices.iter().take(MAX_NOTICES) {
+            // The rest may hold none the less.
             if let Heard::Bad(reason) = self.hear(notice).await {
-                tracing::warn!(peer_id, reason, "a peer holds a notice that does not hold");
-                return;
+                tracing::debug!(peer_id, reason, "a peer holds a notice that does not hold");
             }
         }
     }
 
-    /// Asks one peer after another, now and then; never returns.
+    /// Asks one peer after another, now and then, and tidies up; never returns.
     pub async fn keep_asking(self: Arc<Self>) {
         let mut turn = 0_usize;
         loop {
             tokio::time::sleep(ASK_PERIOD).await;
+            if let Err(error) = self.vouches.sweep().await {
+                tracing::warn!(%error, "credentials that are over could not be removed");
+            }
             let Ok(peers) = self.swarm.peers().await else {
                 continue;
             };

@@ -1,6 +1,6 @@
 //! The credentials a node keeps, what was taken back of them, and the reputation that follows.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::PoisonError;
 
 use pagi_api::{
     ApiError,
@@ -11,7 +11,7 @@ use pagi_messages::{
     Did, SigningIdentity, cid_of,
     event::{from_unix_ms, rfc3339},
 };
-use pagi_reputation::{Flow, Standing, Vouch, standings};
+use pagi_reputation::Standing;
 use pagi_store::{AuditRecord, Batch, Store};
 use pagi_twin::{Mind, now_ms, now_text};
 use serde::{Deserialize, Serialize};
@@ -19,22 +19,12 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{
-    esteem::{Esteem, Standings},
+    shelf::{Kept, Shelf, Standings, refused},
     views::{internal, store_error},
 };
 
 /// Most credentials kept.
 const MAX_KEPT: usize = 10_000;
-
-/// A credential as it is kept.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Kept {
-    document: Value,
-    /// Whether a twin of this node issued it.
-    own: bool,
-    /// Whether it is told to the swarm.
-    public: bool,
-}
 
 /// An issuer's own account of its status list.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -63,7 +53,9 @@ pub struct Vouches {
     mind: Mind,
     /// Held while a place in a status list is given or taken.
     writing: Mutex<()>,
-    esteem: Esteem,
+    /// What is in store, verified. Behind a lock, as it is asked from anywhere; never held over an
+    /// await.
+    shelf: std::sync::Mutex<Option<Shelf>>,
 }
 
 fn id_of(document: &Value) -> Result<String, ApiError> {
@@ -78,32 +70,73 @@ impl Vouches {
             store,
             mind,
             writing: Mutex::default(),
-            esteem: Esteem::default(),
+            shelf: std::sync::Mutex::default(),
         }
     }
 
-    fn kept(&self) -> Result<Vec<(String, Kept)>, ApiError> {
-        let documents = self.store.documents("credential/").map_err(store_error)?;
-        let read = documents.into_iter().filter_map(|(name, value)| {
-            let id = name.strip_prefix("credential/")?.to_owned();
-            Some((id, serde_json::from_value(value).ok()?))
-        });
-        Ok(read.collect())
+    /// What is in store, for a look or a change; read from the store the first time.
+    fn shelf<T>(&self, with: impl FnOnce(&mut Shelf) -> T) -> Result<T, ApiError> {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let shelf = match &mut *shelf {
+            Some(shelf) => shelf,
+            empty => {
+                let kept = self.store.documents("credential/").map_err(store_error)?;
+                let kept = kept.into_iter().filter_map(|(name, value)| {
+                    let id = name.strip_prefix("credential/")?.to_owned();
+                    Some((id, serde_json::from_value(value).ok()?))
+                });
+                let lists = self.store.documents("status/").map_err(store_error)?;
+                let lists = lists.into_iter().map(|(_, list)| list);
+                empty.insert(Shelf::new(kept, lists, now_ms() / 1000))
+            }
+        };
+        Ok(with(shelf))
     }
 
-    /// The status list known of an issuer.
-    fn list(&self, issuer: &Did) -> Option<StatusList> {
-        let document = self.store.document(&format!("status/{issuer}")).ok()??;
-        StatusList::verify(&document, now_ms() / 1000).ok()
+    /// Stores a credential, and puts it up.
+    async fn keep(&self, id: String, kept: Kept, batch: Batch) -> Result<(), ApiError> {
+        let batch = batch.document(format!("credential/{id}"), json!(kept));
+        self.store.write(batch).await.map_err(store_error)?;
+        self.shelf(|shelf| shelf.put(id, kept, now_ms() / 1000))
+    }
+
+    /// Stores a status list, and puts it up.
+    async fn keep_list(
+        &self,
+        list: StatusList,
+        document: Value,
+        batch: Batch,
+    ) -> Result<(), ApiError> {
+        let batch = batch.document(format!("status/{}", list.issuer), document.clone());
+        self.store.write(batch).await.map_err(store_error)?;
+        self.shelf(|shelf| shelf.put_list(list, document))
+    }
+
+    /// Removes others' credentials that are long over.
+    ///
+    /// # Errors
+    /// [`ApiError`] where the store fails.
+    pub async fn sweep(&self) -> Result<(), ApiError> {
+        let over = self.shelf(|shelf| shelf.over(now_ms() / 1000))?;
+        if over.is_empty() {
+            return Ok(());
+        }
+        let batch = over.iter().fold(Batch::new(), |batch, id| {
+            batch.document_gone(format!("credential/{id}"))
+        });
+        self.store.write(batch).await.map_err(store_error)?;
+        self.shelf(|shelf| shelf.remove(&over))
     }
 
     /// Verifies a credential, and against the status list that is known of its issuer.
     pub fn check(&self, document: &Value) -> Result<Verified, String> {
         let verified = verify(document, now_ms() / 1000).map_err(|error| error.to_string())?;
-        if let Some(list) = self.list(&verified.issuer) {
-            verified
-                .check_status(&list)
-                .map_err(|error| error.to_string())?;
+        let status = self.shelf(|shelf| {
+            let list = shelf.list(&verified.issuer);
+            list.map_or(Ok(()), |list| verified.check_status(list))
+        });
+        if let Ok(status) = status {
+            status.map_err(|error| error.to_string())?;
         }
         Ok(verified)
     }
@@ -178,10 +211,8 @@ impl Vouches {
         };
         let batch = Batch::new()
             .document(format!("statuslist/{}", issuer.did()), json!(account))
-            .document(format!("credential/{id}"), json!(kept))
             .audit(audit);
-        self.store.write(batch).await.map_err(store_error)?;
-        self.esteem.changed();
+        self.keep(id, kept, batch).await?;
         Ok(document)
     }
 
@@ -192,21 +223,19 @@ impl Vouches {
     pub async fn add(&self, request: AddCredential) -> Result<CredentialView, ApiError> {
         self.check(&request.document).map_err(ApiError::invalid)?;
         let id = id_of(&request.document)?;
-        let known = self.kept()?;
-        if known.len() >= MAX_KEPT && !known.iter().any(|(other, _)| *other == id) {
+        let (full, known) =
+            self.shelf(|shelf| (shelf.len() >= MAX_KEPT, shelf.get(&id).map(|kept| kept.own)))?;
+        if full && known.is_none() {
             return Err(ApiError::Conflict(format!(
                 "{MAX_KEPT} credentials are kept already"
             )));
         }
-        let own = known.iter().any(|(other, kept)| *other == id && kept.own);
         let kept = Kept {
             document: request.document,
-            own,
+            own: known == Some(true),
             public: request.publish,
         };
-        let batch = Batch::new().document(format!("credential/{id}"), json!(kept));
-        self.store.write(batch).await.map_err(store_error)?;
-        self.esteem.changed();
+        self.keep(id.clone(), kept.clone(), Batch::new()).await?;
         self.view(id, kept)
     }
 
@@ -216,11 +245,12 @@ impl Vouches {
     /// [`ApiError::NotFound`], and [`ApiError::Conflict`] where no twin of this node issued it.
     pub async fn revoke(&self, id: &str) -> Result<(CredentialView, Value), ApiError> {
         let _writing = self.writing.lock().await;
-        let kept = self.kept()?.into_iter().find(|(other, _)| other == id);
-        let (id, kept) = kept.ok_or_else(|| ApiError::NotFound {
+        let kept = self.shelf(|shelf| shelf.get(id).cloned())?;
+        let kept = kept.ok_or_else(|| ApiError::NotFound {
             what: "credential",
             id: id.chars().take(100).collect(),
         })?;
+        let id = id.to_owned();
         let issuer = kept.document["issuer"].as_str().unwrap_or_default();
         let issuer = self.identity_of(issuer)?;
         let place = kept.document["credentialStatus"]["statusListIndex"]
@@ -237,9 +267,11 @@ impl Vouches {
         for place in &account.revoked {
             list.revoke(*place);
         }
-        let list = list
-            .issue(&issuer, now_ms() / 1000)
+        let now = now_ms() / 1000;
+        let document = list
+            .issue(&issuer, now)
             .map_err(|error| ApiError::invalid(error.to_string()))?;
+        let list = StatusList::verify(&document, now).map_err(internal)?;
         let audit = AuditRecord::new(
             now_text(),
             issuer.did().as_str(),
@@ -249,11 +281,9 @@ impl Vouches {
         .about(&id);
         let batch = Batch::new()
             .document(format!("statuslist/{}", issuer.did()), json!(account))
-            .document(format!("status/{}", issuer.did()), list.clone())
             .audit(audit);
-        self.store.write(batch).await.map_err(store_error)?;
-        self.esteem.changed();
-        Ok((self.view(id, kept)?, list))
+        self.keep_list(list, document.clone(), batch).await?;
+        Ok((self.view(id, kept)?, document))
     }
 
     /// Hears of a credential.
@@ -263,19 +293,23 @@ impl Vouches {
         };
         let verified = match verify(&document, now_ms() / 1000) {
             Ok(verified) => verified,
-            Err(error) => return Heard::Bad(error.to_string()),
+            Err(error) => return refused(&error),
         };
-        let (Ok(id), Ok(known)) = (id_of(&document), self.kept()) else {
+        let Ok(id) = id_of(&document) else {
             return Heard::Passing;
         };
-        if known.iter().any(|(other, _)| *other == id) {
+        let look = self.shelf(|shelf| (shelf.get(&id).is_some(), shelf.len() >= MAX_KEPT));
+        let Ok((known, full)) = look else {
+            return Heard::Passing;
+        };
+        if known {
             return Heard::Known;
         }
         // Only those who are believed are listened to: strangers cannot fill the shelf.
         let believed = self
             .standing(&verified.issuer)
             .is_ok_and(|standing| standing.standing > 0.0);
-        if !believed || known.len() >= MAX_KEPT {
+        if !believed || full {
             return Heard::Passing;
         }
         let kept = Kept {
@@ -283,12 +317,8 @@ impl Vouches {
             own: false,
             public: true,
         };
-        let batch = Batch::new().document(format!("credential/{id}"), json!(kept));
-        match self.store.write(batch).await {
-            Ok(_) => {
-                self.esteem.changed();
-                Heard::New
-            }
+        match self.keep(id, kept, Batch::new()).await {
+            Ok(()) => Heard::New,
             Err(error) => {
                 tracing::warn!(%error, "a credential could not be kept");
                 Heard::Passing
@@ -303,30 +333,25 @@ impl Vouches {
         };
         let list = match StatusList::verify(&document, now_ms() / 1000) {
             Ok(list) => list,
-            Err(error) => return Heard::Bad(error.to_string()),
+            Err(error) => return refused(&error),
         };
         if list.id != list_id(&list.issuer) {
             return Heard::Bad("it is not the list of its issuer".to_owned());
         }
-        if self
-            .list(&list.issuer)
-            .is_some_and(|known| !list.replaces(&known))
-        {
-            return Heard::Known;
-        }
-        let concerns = self.kept().is_ok_and(|kept| {
-            kept.iter()
-                .any(|(_, kept)| kept.document["issuer"] == list.issuer.as_str())
+        let look = self.shelf(|shelf| {
+            let known = shelf.list(&list.issuer);
+            (
+                known.is_some_and(|known| !list.replaces(known)),
+                shelf.is_issuer(&list.issuer),
+            )
         });
-        if !concerns {
-            return Heard::Passing;
+        match look {
+            Ok((true, _)) => return Heard::Known,
+            Ok((false, true)) => {}
+            _ => return Heard::Passing,
         }
-        let batch = Batch::new().document(format!("status/{}", list.issuer), document);
-        match self.store.write(batch).await {
-            Ok(_) => {
-                self.esteem.changed();
-                Heard::New
-            }
+        match self.keep_list(list, document, Batch::new()).await {
+            Ok(()) => Heard::New,
             Err(error) => {
                 tracing::warn!(%error, "a status list could not be kept");
                 Heard::Passing
@@ -336,20 +361,8 @@ impl Vouches {
 
     /// The credentials and the status lists that are told to others, at most `limit` of each.
     pub fn public(&self, limit: usize) -> (Vec<String>, Vec<String>) {
-        let kept = self.kept().unwrap_or_default();
-        let credentials = kept.into_iter().filter(|(_, kept)| kept.public);
-        let lists = self.store.documents("status/").unwrap_or_default();
-        (
-            credentials
-                .take(limit)
-                .map(|(_, kept)| kept.document.to_string())
-                .collect(),
-            lists
-                .into_iter()
-                .take(limit)
-                .map(|(_, list)| list.to_string())
-                .collect(),
-        )
+        self.shelf(|shelf| shelf.public(limit, now_ms() / 1000))
+            .unwrap_or_default()
     }
 
     /// Every credential kept.
@@ -357,7 +370,7 @@ impl Vouches {
     /// # Errors
     /// [`ApiError`].
     pub fn views(&self) -> Result<Vec<CredentialView>, ApiError> {
-        let kept = self.kept()?;
+        let kept = self.shelf(|shelf| shelf.all())?;
         kept.into_iter()
             .map(|(id, kept)| self.view(id, kept))
             .collect()
@@ -392,49 +405,7 @@ impl Vouches {
         for twin in self.store.list_twins().map_err(store_error)? {
             roots.extend(twin.did.parse::<Did>());
         }
-        let now_ms = now_ms();
-        if let Some(seen) = self.esteem.seen(now_ms, Some(&roots)) {
-            return Ok(seen);
-        }
-        let now_s = now_ms / 1000;
-        let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
-        let kept: BTreeMap<String, Kept> = self.kept()?.into_iter().collect();
-        self.esteem.retain(|id| kept.contains_key(id));
-        let mut lists: BTreeMap<Did, Option<StatusList>> = BTreeMap::new();
-        let mut vouches = Vec::new();
-        for (id, kept) in &kept {
-            let check = || verify(&kept.document, now_s).ok();
-            let Some(verified) = self.esteem.proven(id, check) else {
-                continue;
-            };
-            let list = lists
-                .entry(verified.issuer.clone())
-                .or_insert_with(|| self.list(&verified.issuer));
-            let revoked = list
-                .as_ref()
-                .is_some_and(|list| verified.check_status(list).is_err());
-            let early = verified
-                .valid_from_s
-                .is_some_and(|from| seconds(from) > now_s);
-            if let Claims::Reputation {
-                reputation_score, ..
-            } = verified.claims
-                && !revoked
-                && !early
-            {
-                // One whose time is up has no weight.
-                vouches.push(Vouch {
-                    issuer: verified.issuer,
-                    subject: verified.subject,
-                    score: reputation_score,
-                    issued_s: verified.valid_from_s.map_or(0, seconds),
-                    until_s: verified.valid_until_s.map(seconds),
-                });
-            }
-        }
-        let seen = Arc::new(standings(&roots, &vouches, &Flow::default(), now_s));
-        self.esteem.keep(now_ms, roots, &seen);
-        Ok(seen)
+        self.shelf(|shelf| shelf.standings(roots, now_ms() / 1000))
     }
 
     /// How far `did` is believed.
@@ -447,8 +418,11 @@ impl Vouches {
 
     /// How far `did` is believed, from 0 to 1, as it was a minute ago at the most: for what asks often.
     pub fn esteem(&self, did: &Did) -> f64 {
-        let seen = self.esteem.seen(now_ms(), None);
-        let seen = seen.map_or_else(|| self.standings(), Ok);
+        let seen = self.shelf(|shelf| shelf.reckoned(now_ms() / 1000));
+        let seen = match seen {
+            Ok(Some(seen)) => Ok(seen),
+            _ => self.standings(),
+        };
         match seen {
             Ok(seen) => seen.get(did).map_or(0.0, |one| one.standing),
             Err(error) => {
@@ -460,12 +434,7 @@ impl Vouches {
 
     /// Whether anything kept here is about `did`.
     pub fn concerns(&self, did: &Did) -> bool {
-        self.kept().is_ok_and(|kept| {
-            kept.iter().any(|(_, kept)| {
-                kept.document["issuer"] == did.as_str()
-                    || kept.document["credentialSubject"]["id"] == did.as_str()
-            })
-        })
+        self.shelf(|shelf| shelf.concerns(did)).unwrap_or(false)
     }
 }
 

@@ -11,6 +11,7 @@
 )]
 
 mod http;
+mod intruder;
 mod model_server;
 mod node;
 mod program;

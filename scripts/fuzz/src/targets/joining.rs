@@ -75,6 +75,7 @@ fn invitation_by(issuer: u8, delegation: bool) -> Invitation {
         issued_ms: NOW_MS - 500,
         not_after_ms: NOW_MS + DAY / 2,
         max_uses: Some(3),
+        key: None,
         delegation,
         nonce: Nonce::new([4; 16]),
     }
@@ -115,6 +116,7 @@ pub fn invitation(data: &[u8]) -> bool {
     let present = GateInput::Present {
         peer: me.clone(),
         invitations: vec![ours.as_signed().clone()],
+        claims: Vec::new(),
     };
     gate.handle(present, NOW_MS);
     assert_eq!(gate.is_member(&me), held, "the gate judges differently");
@@ -176,12 +178,14 @@ pub fn ticket_seeds() -> Vec<Vec<u8>> {
         swarm: SwarmRef::Block(Box::new(block.clone())),
         psk: Some(SwarmKey::new([9; 32])),
         invitation: Some(invitation.into_signed()),
+        secret: None,
     };
     let least = JoinTicket {
         bootstrap: Vec::new(),
         swarm: SwarmRef::Id(*block.id()),
         psk: None,
         invitation: None,
+        secret: None,
     };
     vec![inside(&whole), inside(&least)]
 }

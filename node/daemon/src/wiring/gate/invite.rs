@@ -6,7 +6,7 @@ use pagi_api::{
 };
 use pagi_bootstrap::{
     Admission, BootstrapAddress, Invitation, JoinTicket, MAX_PRESENTED, MAX_TICKET_ADDRESSES,
-    RevocationTarget, SwarmRef, TICKET_PREFIX, invitation_id,
+    RevocationTarget, SwarmKey, SwarmRef, TICKET_PREFIX, invitation_id, key_of,
 };
 use pagi_messages::{
     Did, Verified,
@@ -71,6 +71,8 @@ impl Gate {
                 .collect(),
             secret: known.key.is_some(),
         };
+        // One for whoever holds it: what is in the join string alone shows who that is.
+        let secret = (invited && invitee.is_none()).then(secret);
         let invitation = if invited {
             let now = now_ms();
             let valid = request
@@ -93,6 +95,7 @@ impl Gate {
                 issued_ms: now,
                 not_after_ms: now.saturating_add(valid),
                 max_uses: request.uses,
+                key: secret.as_ref().map(key_of),
                 delegation: None,
                 nonce: ByteArray::new(*uuid::Uuid::new_v4().as_bytes()),
             };
@@ -112,10 +115,20 @@ impl Gate {
             swarm: SwarmRef::Block(Box::new(known.block.clone())),
             psk: known.key.clone(),
             invitation,
+            secret,
         };
         view.link = ticket.to_link().map_err(internal)?;
         Ok(view)
     }
+}
+
+/// A join string's secret, of 244 random bits.
+fn secret() -> SwarmKey {
+    let mut bytes = [0; 32];
+    for half in bytes.chunks_exact_mut(16) {
+        half.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    }
+    SwarmKey::new(bytes)
 }
 
 /// Where a newcomer can begin: this node's own addresses, those that carry farthest first, then some

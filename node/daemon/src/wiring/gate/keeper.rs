@@ -1,10 +1,6 @@
 //! The gate's owner: one task that judges, stores, and only then carries out.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cid::Cid;
@@ -13,8 +9,8 @@ use pagi_api::{
     membership::{Membership, RefusedNode},
 };
 use pagi_bootstrap::{
-    Admission, Admittance, Basis, GateInput, GateOutput, GateRecord, Gatekeeper, Invitation,
-    Refusal, Revocation, RevocationTarget,
+    Admission, Admittance, Basis, GateInput, GateOutput, GateRecord, Gatekeeper, Refusal,
+    Revocation, RevocationTarget, claim,
 };
 use pagi_hive::Hive;
 use pagi_messages::{
@@ -32,6 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Facts, Members,
     door::{Door, Due, LONGEST_BAN_MS, Ledger},
+    notebook::Notebook,
     wire::{self, Answer, Ask, MAX_PROOF, Notice, PAGE},
 };
 
@@ -47,6 +44,8 @@ const GLANCE: Duration = Duration::from_millis(500);
 const WHO_IS_MS: u64 = 3_000;
 /// Most unknown authors remembered.
 const MAX_UNKNOWN: usize = 1024;
+/// How often the notices of a page are gone through, each time without those that were taken.
+const MAX_PASSES: usize = 4;
 /// Most pages of notices taken from one node in a row.
 const MAX_PAGES: usize = 200;
 
@@ -105,13 +104,8 @@ pub(super) struct Keeper {
     members: watch::Sender<Members>,
     commands: mpsc::Sender<Command>,
     topic: String,
-    /// What members said, in the order it was taken.
-    notices: Vec<Notice>,
-    known: BTreeSet<Cid>,
-    /// The exclusive or of the notices' hashes.
-    digest: [u8; 32],
-    /// Who let whom in.
-    admittances: BTreeMap<Did, Signed<Admittance>>,
+    /// What members said.
+    book: Notebook,
     door: Door,
     refused: Ledger,
     refused_by: Ledger,
@@ -155,10 +149,7 @@ impl Keeper {
             members,
             commands,
             topic,
-            notices: Vec::new(),
-            known: BTreeSet::new(),
-            digest: [0; 32],
-            admittances: BTreeMap::new(),
+            book: Notebook::default(),
             door: Door::default(),
             refused: Ledger::default(),
             refused_by: Ledger::default(),
@@ -171,16 +162,13 @@ impl Keeper {
     /// Takes up what is in store, and nothing else.
     fn reload(&mut self) -> Result<(), GateError> {
         let mut records: Vec<GateRecord> = Vec::new();
-        self.notices.clear();
-        self.known.clear();
-        self.admittances.clear();
-        self.digest = [0; 32];
+        self.book = Notebook::default();
         if let Some(block) = self.facts.block().cloned() {
             for stored in self.store.journal(&self.facts.network)? {
                 if let Some(record) = read::<GateRecord>("record", &stored) {
                     records.push(record?);
                 } else if let Some(notice) = read::<Notice>("notice", &stored) {
-                    self.remember(notice?)?;
+                    self.book.write(notice?)?;
                 }
             }
             self.gatekeeper = Some(Gatekeeper::new(block, records));
@@ -206,7 +194,11 @@ impl Keeper {
         Ok(())
     }
 
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+    pub(super) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Command>,
+        mut gossip: mpsc::Receiver<Command>,
+    ) {
         let mut glance = tokio::time::interval(GLANCE);
         glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -215,6 +207,7 @@ impl Keeper {
                     None => return,
                     Some(command) => self.handle(command).await,
                 },
+                Some(command) = gossip.recv() => self.handle(command).await,
                 _ = glance.tick() => self.glance().await,
             };
             if let Err(error) = done {
@@ -250,12 +243,7 @@ impl Keeper {
                 Ok(())
             }
             Command::Proof(proof) => self.hear_proof(proof).await,
-            Command::Notices(notices) => {
-                for notice in notices {
-                    self.take(notice).await?;
-                }
-                Ok(())
-            }
+            Command::Notices(notices) => self.take_all(notices).await,
             Command::Revoke { targets, reply } => self.revoke(targets, reply).await,
             Command::View(reply) => {
                 let _ = reply.send(self.view());
@@ -291,7 +279,7 @@ impl Keeper {
         if let Some(heard) = heard.filter(|_| !entries.is_empty()) {
             notices.push((heard, false));
         }
-        notices.retain(|(notice, _)| notice.id().is_ok_and(|id| !self.known.contains(&id)));
+        notices.retain(|(notice, _)| notice.id().is_ok_and(|id| !self.book.has(&id)));
         for (notice, _) in &notices {
             entries.push(entry("notice", notice)?);
         }
@@ -302,7 +290,7 @@ impl Keeper {
             if own {
                 self.gossip(&notice)?;
             }
-            self.remember(notice)?;
+            self.book.write(notice)?;
         }
         self.carry_out(outputs).await
     }
@@ -366,39 +354,26 @@ impl Keeper {
         }
     }
 
-    fn remember(&mut self, notice: Notice) -> Result<(), ContentError> {
-        let id = notice.id()?;
-        if !self.known.insert(id) {
-            return Ok(());
+    /// Takes another node's notices; one whose author is made a member by a later one, after that.
+    async fn take_all(&mut self, mut notices: Vec<Notice>) -> Result<(), GateError> {
+        for _ in 0..MAX_PASSES {
+            let before = notices.len();
+            let mut left = Vec::new();
+            for notice in notices {
+                if let Some(Refusal::NoStanding(_)) = self.take(notice.clone()).await? {
+                    left.push(notice);
+                }
+            }
+            if left.is_empty() || left.len() == before {
+                break;
+            }
+            notices = left;
         }
-        for (sum, byte) in self.digest.iter_mut().zip(id.hash().digest()) {
-            *sum ^= byte;
-        }
-        if let Notice::Admittance(signed) = &notice {
-            self.admittances
-                .insert(signed.body.peer.clone(), (**signed).clone());
-        }
-        self.notices.push(notice);
         Ok(())
     }
 
-    /// What proves that a node is in: who let it in, and so on up to a founder.
-    fn proof(&self, did: &Did) -> Vec<Signed<Admittance>> {
-        let mut proof: Vec<Signed<Admittance>> = Vec::new();
-        let mut at = did;
-        while let Some(admittance) = self.admittances.get(at) {
-            if proof.len() >= MAX_PROOF || proof.iter().any(|seen| seen.body.peer == *at) {
-                break;
-            }
-            proof.push(admittance.clone());
-            at = &admittance.author;
-        }
-        proof.reverse();
-        proof
-    }
-
     fn digest(&self) -> String {
-        STANDARD.encode(self.digest)
+        STANDARD.encode(self.book.digest())
     }
 
     // ---- the door ----
@@ -413,6 +388,7 @@ impl Keeper {
             let present = GateInput::Present {
                 peer: did.clone(),
                 invitations: Vec::new(),
+                claims: Vec::new(),
             };
             let outcome = self.judge(present, None).await?;
             if let Some(reason) = outcome.refused {
@@ -440,10 +416,16 @@ impl Keeper {
         let (Some(known), Ok(peer)) = (&self.facts.known, did.peer_id()) else {
             return Ok(());
         };
+        let me = self.facts.identity.did();
+        let claim = match (&known.secret, &known.invitation) {
+            (Some(secret), Some(invitation)) => Some(claim(secret, invitation, me)?),
+            _ => None,
+        };
         let request = wire::request(&Ask::Hello {
             swarm: *known.block.id(),
             invitations: known.invitation.iter().cloned().collect(),
-            proof: self.proof(self.facts.identity.did()),
+            proof: self.book.proof(me),
+            claims: claim.into_iter().collect(),
         })?;
         let (swarm, commands) = (self.swarm.clone(), self.commands.clone());
         tokio::spawn(async move {
@@ -574,21 +556,34 @@ impl Keeper {
                 swarm,
                 invitations,
                 proof,
+                claims,
             } => {
                 self.door.arrived(did.clone(), now_ms());
-                self.hello(&did, swarm, invitations, proof).await?
+                let present = GateInput::Present {
+                    peer: did.clone(),
+                    invitations,
+                    claims,
+                };
+                self.hello(&did, swarm, present, proof).await?
             }
             // Everything else is for members alone.
             _ if !self.members.borrow().has(&did) => return Ok(()),
             Ask::Notices { after } => {
                 let skip = usize::try_from(after).unwrap_or(usize::MAX);
                 Answer::Notices {
-                    notices: self.notices.iter().skip(skip).take(PAGE).cloned().collect(),
-                    total: self.notices.len() as u64,
+                    notices: self
+                        .book
+                        .notices()
+                        .iter()
+                        .skip(skip)
+                        .take(PAGE)
+                        .cloned()
+                        .collect(),
+                    total: self.book.notices().len() as u64,
                 }
             }
             Ask::WhoIs { did } => Answer::Proof {
-                proof: self.proof(&did),
+                proof: self.book.proof(&did),
             },
         };
         let refused = match &answer {
@@ -606,7 +601,7 @@ impl Keeper {
         &mut self,
         did: &Did,
         swarm: Cid,
-        invitations: Vec<Signed<Invitation>>,
+        present: GateInput,
         proof: Vec<Signed<Admittance>>,
     ) -> Result<Answer, GateError> {
         let refused = |reason: Refusal| Answer::Refused {
@@ -619,14 +614,10 @@ impl Keeper {
         if !known {
             self.hear_proof(proof).await?;
         }
-        let present = GateInput::Present {
-            peer: did.clone(),
-            invitations,
-        };
         Ok(match self.judge(present, None).await?.refused {
             Some(reason) => refused(reason),
             None => Answer::Welcome {
-                proof: self.proof(did),
+                proof: self.book.proof(did),
                 digest: self.digest(),
             },
         })
@@ -670,7 +661,7 @@ impl Keeper {
 
     /// Takes a notice in; the reason where it does not count.
     async fn take(&mut self, notice: Notice) -> Result<Option<Refusal>, GateError> {
-        if self.known.contains(&notice.id()?) {
+        if self.book.has(&notice.id()?) {
             return Ok(None);
         }
         let input = match notice.clone() {
@@ -705,7 +696,8 @@ impl Keeper {
         };
         match self.take(notice).await? {
             None => message.verdict.accept(),
-            Some(Refusal::Signature(_)) => message.verdict.reject(),
+            // No honest node passes these on.
+            Some(Refusal::Signature(_) | Refusal::NotHeld) => message.verdict.reject(),
             Some(_) => message.verdict.ignore(),
         }
         Ok(())

@@ -12,6 +12,7 @@
 mod door;
 mod invite;
 mod keeper;
+mod notebook;
 mod wire;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -33,6 +34,8 @@ use crate::{cli::CliError, swarms::KnownSwarm};
 
 /// Commands waiting for the keeper.
 const COMMANDS: usize = 1024;
+/// Gossiped messages waiting for the keeper.
+const GOSSIPED: usize = 256;
 
 /// Who is in, by what this node knows.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +73,8 @@ impl Facts {
 #[derive(Clone)]
 pub struct Gate {
     commands: mpsc::Sender<Command>,
+    /// What comes by gossip, in a queue of its own: a flood of it keeps nobody from the door.
+    gossip: mpsc::Sender<Command>,
     members: watch::Receiver<Members>,
     facts: Arc<Facts>,
     topic: Arc<str>,
@@ -97,6 +102,7 @@ impl Gate {
             known,
         });
         let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (gossip, told) = mpsc::channel(GOSSIPED);
         let (members_tx, members) = watch::channel(Members::default());
         let keeper = Keeper::open(
             facts.clone(),
@@ -114,9 +120,10 @@ impl Gate {
                 "restore the data directory from a backup",
             )
         })?;
-        let task = tokio::spawn(keeper.run(inbox));
+        let task = tokio::spawn(keeper.run(inbox, told));
         let gate = Self {
             commands,
+            gossip,
             members,
             facts,
             topic: topic.into(),
@@ -149,9 +156,10 @@ impl Gate {
     }
 
     /// Lets gossip of members pass; takes that of others, and what is meant for the gate itself.
-    pub async fn sieve(&self, message: GossipMessage) -> Option<GossipMessage> {
+    /// Never waits: what the gate has no time for is dropped.
+    pub fn sieve(&self, message: GossipMessage) -> Option<GossipMessage> {
         if message.topic == *self.topic {
-            self.tell(Command::Notice(message)).await;
+            self.gossip(Command::Notice(message));
             return None;
         }
         let Ok(author) = Did::from_peer_id(&message.author_peer) else {
@@ -165,7 +173,7 @@ impl Gate {
         let forwarder = message.forwarder.clone();
         // It may be in without this node having heard of it: then it will say it again.
         message.verdict.ignore();
-        self.tell(Command::Unknown { author, forwarder }).await;
+        self.gossip(Command::Unknown { author, forwarder });
         None
     }
 
@@ -217,6 +225,13 @@ impl Gate {
         self.tell(Command::Revoke { targets, reply }).await;
         answer.await.map_err(|_| stopping())??;
         self.membership().await
+    }
+
+    /// A message that gets no place is ignored as it is dropped, and caught up with later.
+    fn gossip(&self, command: Command) {
+        if self.gossip.try_send(command).is_err() {
+            tracing::debug!("the gate has no time for a message");
+        }
     }
 
     async fn tell(&self, command: Command) {

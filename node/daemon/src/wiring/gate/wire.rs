@@ -6,7 +6,7 @@
 //! pass it on.
 
 use cid::Cid;
-use pagi_bootstrap::{Admittance, Invitation, Revocation};
+use pagi_bootstrap::{Admittance, Claim, Invitation, Revocation};
 use pagi_messages::{
     Did, Signed,
     content::{ContentError, cid_of, from_dag_cbor, to_dag_cbor},
@@ -34,6 +34,9 @@ pub enum Ask {
         invitations: Vec<Signed<Invitation>>,
         /// Who let it in, who let that one in, and so on, a founder's word first.
         proof: Vec<Signed<Admittance>>,
+        /// What shows that it holds its invitations.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<Signed<Claim>>,
     },
     /// You are not let in, and this is why.
     Refused {
@@ -145,6 +148,7 @@ mod tests {
             swarm,
             invitations: Vec::new(),
             proof: Vec::new(),
+            claims: Vec::new(),
         };
         for ask in [
             hello,
