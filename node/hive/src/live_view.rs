@@ -88,12 +88,13 @@ impl LiveView {
     }
 
     /// The connection with a node is gone. Returns whether the node was dropped for it: in a large
-    /// swarm it gets a period, in which a living node is heard by another way.
+    /// swarm, where nodes part with peers they do not need, it gets half as long again as a period, in
+    /// which a living node is heard by another way.
     pub fn peer_gone(&mut self, node: &Did, now_ms: u64) -> bool {
         if self.is_small() {
             return self.node_gone(node);
         }
-        let last = now_ms.saturating_sub(self.patience_ms() - self.period_ms());
+        let last = now_ms.saturating_sub(self.patience_ms() - self.period_ms() * 3 / 2);
         if let Some(heard) = self.nodes.get_mut(node) {
             *heard = last.min(*heard);
         }
@@ -268,10 +269,10 @@ mod tests {
         view.twin_seen(&did(1), twin("a", 11), 1_000_000);
         assert!(!view.peer_gone(&did(1), 1_000_000));
         assert!(!view.peer_gone(&did(2), 1_000_000));
-        let period = view.period_ms();
-        view.node_seen(&did(2), 1_000_000 + period);
-        assert_eq!(view.expire(1_000_000 + period), []);
-        assert_eq!(view.expire(1_000_001 + period), [did(1)]);
+        let grace = view.period_ms() * 3 / 2;
+        view.node_seen(&did(2), 1_000_000 + grace);
+        assert_eq!(view.expire(1_000_000 + grace), []);
+        assert_eq!(view.expire(1_000_001 + grace), [did(1)]);
         assert!(view.twins().is_empty());
     }
 

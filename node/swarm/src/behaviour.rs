@@ -209,6 +209,8 @@ pub(crate) struct NodeBehaviour {
     pub(crate) inbound_bytes: usize,
     /// Bytes of requests handed out and not yet answered.
     pub(crate) request_bytes: usize,
+    /// Who asked what is not answered yet.
+    pub(crate) serving: HashMap<InboundRequestId, PeerId>,
     /// Replies that are not sent yet, in bytes, one by one and together.
     pub(crate) replying: HashMap<InboundRequestId, usize>,
     pub(crate) reply_bytes: usize,
@@ -300,6 +302,7 @@ impl NodeBehaviour {
             peers_out,
             inbound_bytes: 0,
             request_bytes: 0,
+            serving: HashMap::new(),
             replying: HashMap::new(),
             reply_bytes: 0,
             seen,

@@ -128,6 +128,9 @@ impl NodeBehaviour {
                 self.counters.requests_out.add(1);
                 let id = self.net.requests.send_request(&peer, Asked::Whole(data));
                 self.requested.insert(id, answer);
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.asked = Some(Instant::now());
+                }
             }
             Command::Dial { addr, answer } => self.dial(addr, answer),
             Command::Peers { answer } => {
@@ -325,6 +328,7 @@ impl NodeBehaviour {
         }
         let opts = match peer {
             Some(peer) if self.is_connected(&peer) => {
+                self.called(peer);
                 let _ = answer.send(Ok(()));
                 return;
             }

@@ -1,5 +1,6 @@
 //! What happens in the network, and what the behaviour does about it.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ use crate::pace::Id;
 use crate::peers::{Link, usable};
 use crate::reach::ip;
 use crate::scoring;
+use crate::trim::{self, Tie};
 
 /// What a request longer than allowed says about the peer that made it, in messages too many.
 const TOO_LONG: u32 = 50;
@@ -73,6 +75,7 @@ impl NodeBehaviour {
             self.memory_short = resident_bytes().is_some_and(|bytes| bytes > limit);
         }
         self.nat_tick(now);
+        self.part_with_idle(now);
     }
 
     // ---- connections ----
@@ -137,8 +140,16 @@ impl NodeBehaviour {
             .collect();
         for id in done {
             if let Some(Dialling { answer, .. }) = self.dialling.remove(&id) {
+                self.called(peer);
                 let _ = answer.send(Ok(()));
             }
+        }
+    }
+
+    /// Notes that the application wants to be connected with a peer.
+    pub(crate) fn called(&mut self, peer: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.called = true;
         }
     }
 
@@ -170,9 +181,11 @@ impl NodeBehaviour {
         self.dialer.disconnected(peer, Instant::now());
         self.pacer.forget(&peer);
         self.gone_for_reach(&peer);
-        if self.peers.remove(&peer).is_some_and(|gone| gone.member) {
-            self.tell(PeerEvent::Disconnected {
-                peer_id: peer.to_string(),
+        if let Some(gone) = self.peers.remove(&peer).filter(|gone| gone.member) {
+            let peer_id = peer.to_string();
+            self.tell(match gone.parted {
+                true => PeerEvent::Parted { peer_id },
+                false => PeerEvent::Disconnected { peer_id },
             });
         }
         self.count_members();
@@ -204,6 +217,40 @@ impl NodeBehaviour {
         }
         self.count_members();
         self.count_connections();
+    }
+
+    /// Gives up connections this node has too many of.
+    fn part_with_idle(&mut self, now: Instant) {
+        let busy = |id: &PeerId| {
+            let requests = &self.net.requests;
+            let mut asked = self.requested.keys();
+            asked.any(|request| requests.is_pending_outbound(id, request))
+                || self.serving.values().any(|peer| peer == id)
+        };
+        let meshed: HashSet<&PeerId> = self.net.gossip.all_mesh_peers().collect();
+        let ties = self.peers.iter().filter_map(|(id, peer)| {
+            Some(Tie {
+                peer: *id,
+                dialled: peer.is_dialled(),
+                needed: peer.called
+                    || peer.parted
+                    || !peer.member
+                    || peer.is_relayed()
+                    || self.dialer.is_bootstrap(id)
+                    || self.nat.relies_on(id)
+                    || busy(id),
+                in_mesh: meshed.contains(id),
+                used: peer.used()?,
+            })
+        });
+        for id in trim::surplus(ties, self.limits.target_peers, now) {
+            tracing::debug!(peer = %id, "parting with a peer: there are enough");
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.parted = true;
+            }
+            self.counters.parted.add(1);
+            self.actions.push_back(Action::Disconnect(id));
+        }
     }
 
     /// Bans the connected peers whose score is hopeless, for a while.
@@ -504,6 +551,10 @@ impl NodeBehaviour {
                         return;
                     }
                     self.request_bytes += bytes;
+                    self.serving.insert(request_id, peer);
+                    if let Some(peer) = self.peers.get_mut(&peer) {
+                        peer.asked = Some(Instant::now());
+                    }
                     let reply =
                         Reply::new(self.feedback_sender.clone(), channel, request_id, bytes);
                     let peer_id = peer.to_string();
@@ -535,13 +586,17 @@ impl NodeBehaviour {
                     let _ = answer.send(Err(request_error(peer, error)));
                 }
             }
-            request_response::Event::ResponseSent { request_id, .. } => self.replied(&request_id),
+            request_response::Event::ResponseSent { request_id, .. } => {
+                self.serving.remove(&request_id);
+                self.replied(&request_id);
+            }
             request_response::Event::InboundFailure {
                 peer,
                 request_id,
                 error,
                 ..
             } => {
+                self.serving.remove(&request_id);
                 self.replied(&request_id);
                 // Only replies fail here: see [`Asked`] for requests.
                 if let request_response::InboundFailure::Io(error) = &error

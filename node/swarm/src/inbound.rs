@@ -43,6 +43,12 @@ pub enum PeerEvent {
         /// Its peer id.
         peer_id: String,
     },
+    /// This node gave up the last connection with such a peer because it has enough of them. The peer
+    /// is there as before.
+    Parted {
+        /// Its peer id.
+        peer_id: String,
+    },
     /// A peer misbehaved so much that it is kept away for a while.
     Banned {
         /// Its peer id.

@@ -27,7 +27,7 @@
 //! | `behaviour.rs`, `commands.rs`, `events.rs`, `dht.rs` | the libp2p behaviour and its reactions |
 //! | `public.rs` | the public IPFS DHT, where the user joined it |
 //! | `nat.rs` | the behaviour's part in getting through routers: relays, hole punching, dial-back |
-//! | `dialer.rs`, `relays.rs` | whom to dial when; whom to ask to relay (both pure) |
+//! | `dialer.rs`, `trim.rs`, `relays.rs` | whom to dial when; which connections to give up; whom to ask to relay (all pure) |
 //! | `pace.rs`, `limiter.rs`, `admission.rs` | how fast to publish; how much a peer may send; who may connect, and who is kept away (all pure) |
 //! | `watched.rs` | what a peer sends, counted before gossipsub works on it |
 //! | `names.rs`, `whereabouts.rs` | host names in addresses; where a DID is to be found |
@@ -67,6 +67,7 @@ mod seen;
 mod sole;
 mod start;
 mod stats;
+mod trim;
 mod watched;
 mod whereabouts;
 

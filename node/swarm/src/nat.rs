@@ -48,6 +48,11 @@ pub(crate) struct Nat {
 }
 
 impl Nat {
+    /// Whether this node is reached through a peer.
+    pub(crate) fn relies_on(&self, peer: &PeerId) -> bool {
+        self.relays.counts_on(peer)
+    }
+
     pub(crate) fn new(reach: Reach, announce: Vec<Multiaddr>) -> Self {
         Nat {
             reach,

@@ -95,6 +95,12 @@ pub(crate) struct Peer {
     pub(crate) direct_too_since: Option<Instant>,
     /// Whether the addresses it listens on were dialled while it was connected through a relay.
     pub(crate) tried_direct: bool,
+    /// Whether it was dialled because the application asked for it.
+    pub(crate) called: bool,
+    /// When it was last asked something, or asked something itself.
+    pub(crate) asked: Option<Instant>,
+    /// Whether this node gave the connection up, so that the peer is not gone for it.
+    pub(crate) parted: bool,
     pub(crate) listen_addrs: Vec<Multiaddr>,
     pub(crate) agent: Option<String>,
     pub(crate) protocols: Vec<String>,
@@ -131,6 +137,17 @@ impl Peer {
             .filter(|(_, link)| now.saturating_duration_since(link.since) >= age)
             .map(|(id, _)| *id)
             .collect()
+    }
+
+    /// Whether this node dialled all there is.
+    pub(crate) fn is_dialled(&self) -> bool {
+        self.connections.values().all(|link| link.dialled)
+    }
+
+    /// When it was connected with, or asked something, or asked something itself.
+    pub(crate) fn used(&self) -> Option<Instant> {
+        let since = self.connections.values().map(|link| link.since).max();
+        since.max(self.asked)
     }
 
     /// Whether it is connected through a relay, perhaps among other ways.

@@ -103,6 +103,12 @@ impl Relays {
             .collect()
     }
 
+    /// Whether a relay holds a reservation for this node, or is asked to.
+    pub(crate) fn counts_on(&self, peer: &PeerId) -> bool {
+        let relay = self.known.get(peer);
+        relay.is_some_and(|relay| relay.state != State::Idle)
+    }
+
     /// Relays that hold a reservation for this node, by peer id.
     pub(crate) fn held(&self) -> Vec<PeerId> {
         let mut held: Vec<PeerId> = self

@@ -53,6 +53,8 @@ pub struct SwarmStats {
     pub replies_dropped: u64,
     /// Announcements and records for the DHT that were refused.
     pub records_refused: u64,
+    /// Peers parted with because there were enough.
+    pub parted: u64,
     /// Times a peer was banned for misconduct.
     pub bans: u64,
     /// Peers banned now.
@@ -109,6 +111,7 @@ counters!(
     requests_bad,
     replies_dropped,
     records_refused,
+    parted,
     bans,
     banned,
     banned_ips,

@@ -46,6 +46,8 @@ pub struct Machine {
     stand_at: Option<u64>,
     /// Failed candidacies in a row.
     attempts: u32,
+    /// Candidacies begun, by this node and others, since an MO was followed.
+    rounds: u32,
     /// Who got the last vote, and until when no other candidate gets one.
     promise: Option<(Did, u64)>,
     /// The highest believable term others were heard to stand for: the next candidacy goes above.
@@ -102,6 +104,7 @@ impl Machine {
             candidacy: None,
             stand_at: None,
             attempts: 0,
+            rounds: 0,
             promise: None,
             seen_term: 0,
             outranked: 0,
@@ -246,11 +249,12 @@ impl Machine {
             ElectionMessage::Candidate {
                 term,
                 electorate,
+                heard,
                 timestamp,
             } => {
                 self.in_time(*timestamp)?;
                 self.view.heard(author);
-                self.on_candidate(now, author, *term, electorate, out)
+                self.on_candidate(now, author, *term, (electorate, *heard), out)
             }
             ElectionMessage::Vote { timestamp, .. } => {
                 if self.in_time(*timestamp).is_ok() {

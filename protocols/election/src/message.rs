@@ -24,6 +24,9 @@ pub enum ElectionMessage {
         /// Who may vote, in ascending order of DID, without repeats.
         #[serde(deserialize_with = "certificate::electorate_from")]
         electorate: Vec<Did>,
+        /// Whose votes it has, as bits by their places in the electorate: they need not be sent again.
+        #[serde(default, skip_serializing_if = "is_nobody")]
+        heard: u32,
         /// When this was sent.
         timestamp: u64,
     },
@@ -67,6 +70,11 @@ pub enum ElectionMessage {
         /// When this was sent.
         timestamp: u64,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde wants a reference
+fn is_nobody(heard: &u32) -> bool {
+    *heard == 0
 }
 
 impl ElectionMessage {
@@ -137,6 +145,7 @@ mod tests {
             ElectionMessage::Candidate {
                 term: 1,
                 electorate: vec![me.clone()],
+                heard: 0,
                 timestamp: 2,
             },
             ElectionMessage::Vote {
@@ -185,6 +194,7 @@ mod tests {
         let body = ElectionMessage::Candidate {
             term: 1,
             electorate: vec![did; MAX_ELECTORATE + 1],
+            heard: 0,
             timestamp: 0,
         };
         let bytes = to_dag_cbor(&body).unwrap();

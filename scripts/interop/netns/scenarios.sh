@@ -111,6 +111,13 @@ lans() {
     return 1
   }
   echo "     b's twin has taken a's message, and said so"
+  pagi b msg allow "$(pagi a twin list | jq -r '.[0].did')" >/dev/null
+  done=$(timeout 60 "$PAGI" --json --data-dir "$work/a" msg ask "$did" "What is 12 * (3 + 4)?")
+  echo "$done" | grep -q 84 || {
+    echo "     no answer: $done" >&2
+    return 1
+  }
+  echo "     a has b's twin's private answer to a question: 84"
   cid=$(ask b "$HEALTH")
   until_ok 90 "all have b's lesson" merged "$cid" relay a b
   until_ok 90 "one swarm" one_swarm "$old" 4 relay a b

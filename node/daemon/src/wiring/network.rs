@@ -292,6 +292,11 @@ pub fn pump(
                 {
                     heard(&work, &greeted.board, &peer_id);
                 }
+                PeerEvent::Parted { peer_id } => {
+                    tracing::debug!(peer_id, "parted with a peer");
+                    door.left(&peer_id).await;
+                    network.catchup.peer(&peer_id, false).await;
+                }
                 PeerEvent::Disconnected { peer_id } => {
                     tracing::info!(peer_id, "peer gone");
                     door.left(&peer_id).await;

@@ -176,10 +176,7 @@ impl Machine {
         }
         self.vacate(VacantReason::Conceded, out);
         self.candidacy = None;
-        self.promise = Some((
-            author.clone(),
-            now.saturating_add(self.config.vote_timeout_ms),
-        ));
+        self.promise = Some((author.clone(), now.saturating_add(self.patience())));
     }
 
     /// Checks a certificate, unless it was checked before.

@@ -14,6 +14,10 @@ use crate::{
 
 /// From this rank on, members wait no longer than their betters.
 const RANKS_APART: u64 = 8;
+/// Candidacies without an MO before the next ones get more time.
+const FREE_ROUNDS: u32 = 2;
+/// How often that time doubles.
+const LONGER_ROUNDS: u32 = 2;
 
 /// A call for votes under way.
 #[derive(Clone, Debug)]
@@ -24,6 +28,18 @@ pub(super) struct Candidacy {
     pub(super) votes: BTreeMap<Did, Signed<ElectionMessage>>,
     pub(super) deadline: u64,
     pub(super) next_call: u64,
+    /// Between the last call and the next; longer each time.
+    pause: u64,
+}
+
+impl Candidacy {
+    /// Whose votes are there, by place in the electorate.
+    fn heard(&self) -> u32 {
+        let places = self.electorate.iter().zip(0..u32::BITS);
+        places
+            .filter(|(did, _)| self.votes.contains_key(*did))
+            .fold(0, |heard, (_, place)| heard | (1 << place))
+    }
 }
 
 impl Machine {
@@ -39,10 +55,12 @@ impl Machine {
                 self.attempts = self.attempts.saturating_add(1);
             } else {
                 if now >= candidacy.next_call {
-                    candidacy.next_call = now.saturating_add(self.config.resend_ms);
+                    candidacy.pause = candidacy.pause.saturating_mul(2);
+                    candidacy.next_call = now.saturating_add(candidacy.pause);
                     out.push(Output::Send(ElectionMessage::Candidate {
                         term: candidacy.term,
                         electorate: candidacy.electorate.clone(),
+                        heard: candidacy.heard(),
                         timestamp: self.clock.wall(),
                     }));
                 }
@@ -96,6 +114,13 @@ impl Machine {
         (self.outranked > reign.leader.term && rested).then_some(0)
     }
 
+    /// How long a candidate collects votes, and others wait for it. Where one candidacy after the other
+    /// comes to nothing, votes take longer than that: more time, and less traffic, is what helps.
+    pub(super) fn patience(&self) -> u64 {
+        let doubled = self.rounds.saturating_sub(FREE_ROUNDS).min(LONGER_ROUNDS);
+        self.config.vote_timeout_ms.saturating_mul(1 << doubled)
+    }
+
     fn back_off(&mut self) -> u64 {
         let step = self.config.backoff_step_ms;
         let rank = self
@@ -137,12 +162,14 @@ impl Machine {
             self.durable.voted_electorate = Some(digest.to_string());
         }
         self.persist(out);
-        let deadline = now.saturating_add(self.config.vote_timeout_ms);
+        self.rounds = self.rounds.saturating_add(1);
+        let deadline = now.saturating_add(self.patience());
         self.promise = Some((self.me.clone(), deadline));
         let timestamp = self.clock.wall();
         out.push(Output::Send(ElectionMessage::Candidate {
             term,
             electorate: electorate.clone(),
+            heard: 0,
             timestamp,
         }));
         if voting {
@@ -160,6 +187,7 @@ impl Machine {
             votes: BTreeMap::new(),
             deadline,
             next_call: now.saturating_add(self.config.resend_ms),
+            pause: self.config.resend_ms,
         });
     }
 
@@ -271,6 +299,7 @@ impl Machine {
         self.stand_at = None;
         self.promise = None;
         self.attempts = 0;
+        self.rounds = 0;
         let durable = (
             self.durable.term.max(term),
             self.durable.certified.max(term),

@@ -25,7 +25,7 @@ impl Machine {
         now: u64,
         candidate: &Did,
         term: u64,
-        electorate: &[Did],
+        (electorate, heard): (&[Did], u32),
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
         if !is_electorate(electorate) {
@@ -48,7 +48,13 @@ impl Machine {
         if given.is_some_and(|(at, to)| *at == term && to == candidate)
             && self.durable.voted_electorate.as_deref() == Some(digest.to_string().as_str())
         {
-            out.push(Output::Send(vote));
+            // Everybody hears a vote. One that is there already is not sent again.
+            let place = electorate.binary_search(&self.me).ok();
+            let place = place.and_then(|place| u32::try_from(place).ok());
+            let bit = place.and_then(|place| 1_u32.checked_shl(place));
+            if bit.is_none_or(|bit| heard & bit == 0) {
+                out.push(Output::Send(vote));
+            }
             return Ok(());
         }
         let leads = self
@@ -97,10 +103,8 @@ impl Machine {
         }
         // From here on this candidate may win: others wait, whether this node may vote or not.
         if self.view.contains(candidate) {
-            self.promise = Some((
-                candidate.clone(),
-                now.saturating_add(self.config.vote_timeout_ms),
-            ));
+            self.rounds = self.rounds.saturating_add(1);
+            self.promise = Some((candidate.clone(), now.saturating_add(self.patience())));
             self.candidacy = None;
         }
         if electorate.binary_search(&self.me).is_err() {
@@ -118,7 +122,10 @@ impl Machine {
     /// Tells `to` which term keeps this node from voting for it or following it, now and then.
     pub(super) fn hint(&mut self, now: u64, to: &Did, out: &mut Outputs) {
         if now >= self.next_hint && self.view.contains(to) {
-            self.next_hint = now.saturating_add(self.config.resend_ms);
+            // Everybody hears a hint: where there are many members, each gives fewer.
+            let members = u64::try_from(self.view.len()).unwrap_or(u64::MAX);
+            let pause = self.config.resend_ms.saturating_mul(1 + members / 8);
+            self.next_hint = now.saturating_add(pause);
             out.push(Output::Send(ElectionMessage::Ahead {
                 term: self.durable.term,
                 to: to.clone(),

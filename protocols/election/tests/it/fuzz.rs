@@ -113,6 +113,7 @@ fn input(step: &Step, timestamp: u64) -> Option<Input> {
             ElectionMessage::Candidate {
                 term: *term,
                 electorate: sorted(electorate),
+                heard: 0,
                 timestamp,
             },
         ),

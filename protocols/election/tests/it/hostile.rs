@@ -125,6 +125,7 @@ impl Bench {
         let body = ElectionMessage::Candidate {
             term,
             electorate: dids(electorate),
+            heard: 0,
             timestamp: self.now,
         };
         self.say(author, body)
@@ -434,6 +435,7 @@ fn narrow_and_malformed_electorates_get_no_vote() {
         let body = ElectionMessage::Candidate {
             term: 2,
             electorate,
+            heard: 0,
             timestamp: bench.now,
         };
         assert_eq!(bench.refusal(3, body), Some(Refusal::MalformedElectorate));
@@ -441,6 +443,7 @@ fn narrow_and_malformed_electorates_get_no_vote() {
     let long_ago = ElectionMessage::Candidate {
         term: 2,
         electorate: dids(&[1, 2, 3, 4, 5]),
+        heard: 0,
         timestamp: bench.now - 200_000,
     };
     assert!(matches!(

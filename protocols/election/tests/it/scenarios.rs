@@ -82,6 +82,37 @@ fn a_hundred_nodes_agree_with_an_electorate_of_thirty_one() {
     );
 }
 
+/// Fifty nodes share a machine that needs longer to carry one round of votes than a candidate waits.
+/// Whoever then asks all the more only makes it worse.
+#[test]
+fn a_machine_that_is_too_slow_for_a_round_of_votes_still_gets_an_mo() {
+    for seed in 0..3 {
+        let mut sim = Sim::new(seed, 50, Net::with_loss(0));
+        sim.cost_us = 900;
+        for node in 0..sim.len() {
+            sim.start(node);
+        }
+        let took = sim.run_until(6 * LEASE, agreed);
+        assert!(
+            took.is_some(),
+            "seed {seed}: {:?}, {} messages",
+            one_mo_per_component(&sim),
+            sim.trace.sent
+        );
+        let mo = sim.mo();
+        sim.run_for(LEASE);
+        let sent = sim.trace.sent;
+        sim.run_for(2 * LEASE);
+        assert_eq!(sim.mo(), mo, "seed {seed}: the first MO stays");
+        let more = sim.trace.sent - sent;
+        assert!(
+            more < 30,
+            "seed {seed}: {more} messages in two quiet leases"
+        );
+        check(seed, "slow machine", safety(&sim));
+    }
+}
+
 #[test]
 fn a_newcomer_follows_at_once_and_disturbs_nobody() {
     for seed in 0..20 {

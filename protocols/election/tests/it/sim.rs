@@ -127,6 +127,10 @@ pub struct Sim {
     pub commits_late: bool,
     /// Whether the drivers report members at all.
     pub reports_members: bool,
+    /// What one message costs the one machine that all nodes share, in microseconds.
+    pub cost_us: u64,
+    /// Until when it is busy.
+    busy_us: u64,
     now: u64,
     order: u64,
     queue: BTreeMap<(u64, u64), Event>,
@@ -161,6 +165,8 @@ impl Sim {
             trace: Trace::default(),
             commits_late: false,
             reports_members: true,
+            cost_us: 0,
+            busy_us: 0,
             now: 0,
             order: 0,
             queue: BTreeMap::new(),
@@ -274,7 +280,7 @@ impl Sim {
     }
 
     /// Sends to everyone in the sender's group, through the network.
-    fn broadcast(&mut self, from: usize, make: impl Fn(usize) -> Event) {
+    fn broadcast(&mut self, from: usize, cost_us: u64, make: impl Fn(usize) -> Event) {
         for to in 0..self.nodes.len() {
             if to == from || self.nodes[to].group != self.nodes[from].group {
                 continue;
@@ -283,7 +289,9 @@ impl Sim {
             for _ in 0..copies {
                 if !self.rng.percent(self.net.loss_percent) {
                     let delay = self.rng.between(self.net.delay_ms.0, self.net.delay_ms.1);
-                    self.push(delay, make(to));
+                    self.busy_us = self.busy_us.max(self.now * 1000) + cost_us;
+                    let busy = (self.busy_us / 1000).saturating_sub(self.now);
+                    self.push(delay.max(busy), make(to));
                 }
             }
         }
@@ -365,7 +373,7 @@ impl Sim {
         }
         self.trace.sent += 1;
         let shared = Rc::new(message.clone());
-        self.broadcast(node, |to| Event::Deliver {
+        self.broadcast(node, self.cost_us, |to| Event::Deliver {
             to,
             message: Rc::clone(&shared),
         });
@@ -376,7 +384,7 @@ impl Sim {
         if !self.is_up(node) {
             return;
         }
-        self.broadcast(node, |to| Event::PresenceArrives { to, from: node });
+        self.broadcast(node, 0, |to| Event::PresenceArrives { to, from: node });
         let now = self.now;
         let heard = &mut self.nodes[node].heard;
         let lost: Vec<usize> = heard

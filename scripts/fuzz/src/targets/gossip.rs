@@ -113,6 +113,7 @@ pub fn election_seeds() -> Vec<Vec<u8>> {
         ElectionMessage::Candidate {
             term,
             electorate: electorate.clone(),
+            heard: 0,
             timestamp,
         },
         ElectionMessage::Vote {
