@@ -15,7 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    about::{covers, missing},
+    about::{covers, missing, understood},
     conversation::not_tried,
     error::TwinError,
     guest::{Guest, Running},
@@ -353,7 +353,10 @@ impl Mind {
             .and_then(|id| playbook.state.case(id))
             .map(|case| case.terms.iter().cloned().collect())
             .unwrap_or_default();
+        let cases = known_cases(playbook);
+        let taught = |tool: &str| planner::taught(goal, tool, tools, &cases);
         let missing = missing(goal, tools, &calls, &drafted.templates, &judged, learned);
+        let missing = understood(goal, missing, tools, &calls, &judged, taught);
         if judged.reached && !missing.is_empty() {
             judged.reached = false;
             judged.output = format!(
