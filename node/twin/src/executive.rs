@@ -147,6 +147,9 @@ impl Mind {
         } else {
             GoalStatus::Failed
         };
+        if trace.guest.is_none() {
+            self.inner.collective.goal_ended(outcome.judged.reached);
+        }
         trace.engine = outcome.engine;
         trace.fallback = outcome.fallback;
         trace.case = outcome.case;
