@@ -5,8 +5,8 @@
 
 Sixty goals over twelve tools (`learning/tasks.jsonl`; two tools are built in, one is the WASM plugin
 `text_stats`, nine are HTTP tools served here from `learning/tools.json`). A hash of goal and split
-number holds one half out. Five nodes, one of them without work of its own set apart as a sixth, form a
-swarm; the five work through the other half, each goal once. Nothing but the planner thinks.
+number holds one half out. Six nodes form a swarm; five of them work through the other half in turns,
+the sixth does nothing. No model is asked: the planner is the engine.
 
 Success is the same before and after: the goal is completed, the tool of the task was called, and the
 answer contains what the task expects. It is measured with a new twin for every goal, and where
@@ -209,6 +209,7 @@ def show(report):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--split", type=int, default=1, help="which half is held out")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each goal is worked on")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--goals", action="store_true", help="say what became of each held-out goal")
     parser.add_argument("--keep", action="store_true", help="keep the nodes' data and logs")
@@ -239,7 +240,7 @@ def main():
         swarm.wait_for_union(60)
         workers, idle = swarm.nodes[:WORKERS], swarm.nodes[WORKERS]
         begin = time.perf_counter()
-        shares = work(swarm, workers, worked)
+        shares = work(swarm, workers, worked * options.rounds)
         took = time.perf_counter() - begin
         found, looked = leaks(swarm.nodes, worked, held)
         for node in swarm.nodes:
@@ -250,7 +251,7 @@ def main():
         swarm.wait_for_union(60)
         after = [measure(node, held) | {"idle": node is idle} for node in swarm.nodes]
 
-    report = {"split": options.split, "worked": len(worked), "held_out": len(held), "work_s": round(took, 1),
+    report = {"split": options.split, "rounds": options.rounds, "worked": len(worked), "held_out": len(held), "work_s": round(took, 1),
               "shares": shares, "before": before, "after": after, "leaks": found, "looked_for": looked}
     if options.json:
         print(json.dumps(report))
