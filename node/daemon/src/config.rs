@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use pagi_bootstrap::BootstrapList;
 use pagi_hive::Review;
 use pagi_messages::Did;
+use pagi_playbook::canary;
 use pagi_policy::{Egress, EthicsConfig, HarmCategory};
 use pagi_twin::inference::{ChatModel, Engine, ModelConfig};
 use serde::Deserialize;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use crate::{
     cli::{CliError, RunArgs},
     passphrase::Source,
+    wiring::git::GitSection,
 };
 
 /// Where the file is, below the data directory.
@@ -70,6 +72,15 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 [hive]
 # review = "auto"                                  # "manual": a person approves what is merged (pagi artifact approve)
 # suite = "base"                                   # tasks a change must pass: a starter suite or a JSON Lines file
+# canary = true                                    # as MO, try changes on a tenth of the swarm first
+# canary_minutes = 10                              # how long; twice as long where few goals end
+# canary_nodes = 30                                # smaller swarms try nothing: the gates alone decide
+
+[hive.git]
+# remote = ""                                      # a Git repository that hive_pull and hive_push mirror to
+# branch = "main"                                  # its branch for playbook.toml
+# program = "git"                                  # the git to run
+
 [mailbox]
 # offer = false                                    # keep letters for twins of others that are away
 # collect = true                                   # have letters kept while this node is away
@@ -138,6 +149,26 @@ pub struct HiveSection {
     pub review: Review,
     /// A starter suite's name, or a file of JSON Lines.
     pub suite: String,
+    /// Whether artifacts are tried on a part of the swarm before they are merged.
+    pub canary: bool,
+    /// How long a trial runs, in minutes.
+    pub canary_minutes: u16,
+    /// The smallest swarm that tries anything.
+    pub canary_nodes: usize,
+    /// A Git repository to mirror to.
+    pub git: GitSection,
+}
+
+impl HiveSection {
+    /// How artifacts are tried; none where they are not.
+    #[must_use]
+    pub fn canary(&self) -> Option<canary::Config> {
+        self.canary.then(|| canary::Config {
+            window_ms: u64::from(self.canary_minutes) * 60_000,
+            min_swarm: self.canary_nodes,
+            ..canary::Config::default()
+        })
+    }
 }
 
 impl Default for HiveSection {
@@ -145,6 +176,10 @@ impl Default for HiveSection {
         Self {
             review: Review::Auto,
             suite: "base".to_owned(),
+            canary: true,
+            canary_minutes: 10,
+            canary_nodes: 30,
+            git: GitSection::default(),
         }
     }
 }

@@ -20,7 +20,10 @@ pub fn is_kept(message: &Coordination) -> bool {
         | Coordination::PlaybookUpdate { .. }
         | Coordination::ArtifactPublished { .. }
         | Coordination::ArtifactRefused { .. } => true,
-        Coordination::TwinOnline(_) | Coordination::NodeOnline { .. } => false,
+        Coordination::TwinOnline(_)
+        | Coordination::NodeOnline { .. }
+        | Coordination::CanaryOpened { .. }
+        | Coordination::CanaryOutcomes { .. } => false,
     }
 }
 

@@ -14,7 +14,7 @@ use pagi_messages::{
     Coordination, Did, Event, EventType, SigningIdentity, TwinPresence, Verified,
     event::from_unix_ms,
 };
-use pagi_playbook::{Artifact, Dag, Genesis, GenesisError, Revision, State, Verification};
+use pagi_playbook::{Artifact, Dag, Genesis, GenesisError, Revision, State, Verification, canary};
 use pagi_store::{Batch, Store};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -42,6 +42,8 @@ pub struct HiveConfig {
     pub election: Config,
     /// Who decides what is merged.
     pub review: Review,
+    /// How artifacts are tried before they are merged; none: not at all.
+    pub canary: Option<canary::Config>,
     /// Runs the task suite for the MO; without it the other gates decide alone.
     pub evaluate: Option<Arc<dyn Evaluate>>,
 }
@@ -72,6 +74,10 @@ struct Inner {
     roll_wanted: Notify,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+fn outcomes((reached, failed): (u32, u32)) -> canary::Outcomes {
+    canary::Outcomes { reached, failed }
 }
 
 /// Milliseconds since the Unix epoch by this machine's clock.
@@ -127,6 +133,7 @@ impl Hive {
             evaluate: config.evaluate,
             ethics,
             review: config.review,
+            canary: config.canary,
             office: office.clone(),
             live,
             snapshot: snapshot_tx,
@@ -267,6 +274,15 @@ impl Hive {
         .await
     }
 
+    /// A goal of this node's user ended. Counts for trials; returns at once.
+    pub fn goal_ended(&self, reached: bool) {
+        // A queue that is full loses one of many.
+        let _ = self
+            .inner
+            .library
+            .try_send(library::Command::GoalEnded { reached });
+    }
+
     async fn ask<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<Result<T, HiveError>>) -> library::Command,
@@ -398,6 +414,34 @@ impl Hive {
             Coordination::ArtifactPublished { cid, .. } => {
                 library::Command::ArtifactAnnounced { cid, from }
             }
+            Coordination::CanaryOpened {
+                trial,
+                artifacts,
+                bar,
+                until,
+                ..
+            } => library::Command::TrialAnnounced {
+                offer: canary::Offer {
+                    id: trial,
+                    artifacts,
+                    bar,
+                    until_ms: until,
+                },
+                from,
+            },
+            Coordination::CanaryOutcomes {
+                trial,
+                before,
+                since,
+                ..
+            } => library::Command::OutcomesHeard {
+                trial,
+                report: canary::Report {
+                    before: outcomes(before),
+                    since: outcomes(since),
+                },
+                from,
+            },
             Coordination::ArtifactRefused { cid, reason, .. } => {
                 library::Command::ArtifactRefused { cid, reason, from }
             }

@@ -8,6 +8,7 @@
 mod artifacts;
 mod history;
 mod merging;
+mod trial;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +18,7 @@ use std::{
 
 use cid::Cid;
 use pagi_messages::{Did, SigningIdentity, Verified};
-use pagi_playbook::{Artifact, Dag, State};
+use pagi_playbook::{Artifact, Dag, State, canary};
 use pagi_policy::EthicsGate;
 use pagi_store::Store;
 use serde_json::json;
@@ -50,6 +51,16 @@ pub struct Snapshot {
     pub revisions: usize,
     /// What the playbook says.
     pub state: Arc<State>,
+    /// The same with what this node tries before it is merged; none where it tries nothing.
+    pub trial: Option<Arc<State>>,
+}
+
+impl Snapshot {
+    /// What goals are run by.
+    #[must_use]
+    pub fn in_force(&self) -> &Arc<State> {
+        self.trial.as_ref().unwrap_or(&self.state)
+    }
 }
 
 /// Who decides what is merged.
@@ -93,6 +104,18 @@ pub(crate) enum Command {
         heads: Vec<Cid>,
         from: Did,
     },
+    TrialAnnounced {
+        offer: canary::Offer,
+        from: Did,
+    },
+    OutcomesHeard {
+        trial: Cid,
+        report: canary::Report,
+        from: Did,
+    },
+    GoalEnded {
+        reached: bool,
+    },
     Inspect(Box<dyn FnOnce(&Dag) + Send>),
 }
 
@@ -103,6 +126,7 @@ enum Done {
     Head(history::Fetched),
     Adopt(history::Adopted),
     Merge(Box<merging::Finished>),
+    Trial(trial::Fetched),
 }
 
 /// Artifacts that arrive together are merged together: the MO waits this long for more.
@@ -172,6 +196,7 @@ pub(crate) struct Library {
     /// Heads whose refusal is audited.
     noted: BTreeSet<Cid>,
     merging: bool,
+    canary: trial::Canary,
     /// Merges that failed in a row.
     failures: u32,
     done: mpsc::Sender<Done>,
@@ -190,6 +215,7 @@ pub(crate) struct LibraryParts {
     pub(crate) evaluate: Option<Arc<dyn Evaluate>>,
     pub(crate) ethics: Arc<EthicsGate>,
     pub(crate) review: Review,
+    pub(crate) canary: Option<canary::Config>,
     pub(crate) office: watch::Receiver<Option<Office>>,
     pub(crate) live: watch::Receiver<Arc<BTreeSet<Did>>>,
     pub(crate) snapshot: watch::Sender<Snapshot>,
@@ -202,6 +228,7 @@ pub(crate) fn snapshot(dag: &Dag) -> Snapshot {
         genesis: dag.root(),
         revisions: dag.len(),
         state: Arc::new(dag.state()),
+        trial: None,
     }
 }
 
@@ -242,6 +269,7 @@ impl Library {
             own: BTreeSet::new(),
             noted: BTreeSet::new(),
             merging: false,
+            canary: trial::Canary::new(parts.canary),
             failures: 0,
             done,
             tasks: TaskTracker::new(),
@@ -256,7 +284,7 @@ impl Library {
         let (mut merge_at, mut elections): (Option<Instant>, bool) = (None, true);
         loop {
             library.fetch_due();
-            let due = library.next_due();
+            let (due, trial_due) = (library.next_due(), library.trial_due());
             let outcome = tokio::select! {
                 () = stop.cancelled() => break,
                 Some(done) = results.recv() => library.finished(done).await,
@@ -279,6 +307,7 @@ impl Library {
                 },
                 _ = remind.tick() => library.remind().await,
                 () = at(due) => Ok(()),
+                () = at(trial_due) => library.trials().await,
                 () = at(merge_at) => {
                     merge_at = None;
                     library.start_merge().await
@@ -314,7 +343,16 @@ impl Library {
     fn has_work(&self) -> bool {
         !self.merging
             && self.my_office().is_some()
-            && (!self.ready.is_empty() || self.dag.heads().len() > 1)
+            && (self.may_merge() || self.dag.heads().len() > 1)
+    }
+
+    /// Whether something that waits does not wait for the end of a trial.
+    fn may_merge(&self) -> bool {
+        let reverts = |waiting: &Waiting| !waiting.artifact.body().delta.revert.is_empty();
+        match self.canary.is_busy() {
+            true => self.ready.values().any(reverts),
+            false => !self.ready.is_empty(),
+        }
     }
 
     fn standing(&self) -> Standing {
@@ -365,6 +403,21 @@ impl Library {
                     }
                 }
             }
+            Command::TrialAnnounced { offer, from } => {
+                self.trial_announced(offer, &from).await?;
+            }
+            Command::OutcomesHeard {
+                trial,
+                report,
+                from,
+            } => {
+                self.outcomes_heard(trial, &from, report);
+                self.trials().await?;
+            }
+            Command::GoalEnded { reached } => {
+                self.goal_ended(reached);
+                self.trials().await?;
+            }
             Command::Inspect(look) => look(&self.dag),
         }
         Ok(())
@@ -377,6 +430,7 @@ impl Library {
             Done::Head(fetched) => self.head_fetched(fetched).await,
             Done::Adopt(adopted) => self.adopt(adopted).await,
             Done::Merge(finished) => self.merged(*finished).await,
+            Done::Trial(fetched) => self.trial_fetched(fetched).await,
         }
     }
 
@@ -431,6 +485,7 @@ impl Library {
         self.heads.wake(now);
         self.announced.wake(now);
         self.failures = 0;
+        self.trials().await?;
         self.remind().await
     }
 
@@ -478,6 +533,7 @@ impl Library {
             .collect();
         self.remember(known.into_iter()).await?;
         self.announce_own();
+        self.announce_trial();
         Ok(())
     }
 }

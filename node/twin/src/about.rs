@@ -34,6 +34,37 @@ pub(crate) fn covers(goal: &str, tools: &[ToolInfo], outcome: &Outcome) -> bool 
     .is_empty()
 }
 
+/// Of `missing`, what is left with the words that lessons about the answering tools add. They help an
+/// answer that speaks of something the goal names, so that no chain of lessons leads from one matter to
+/// another.
+pub(crate) fn understood(
+    goal: &str,
+    missing: Vec<String>,
+    tools: &[ToolInfo],
+    calls: &[Call],
+    judged: &Judged,
+    taught: impl Fn(&str) -> BTreeSet<String>,
+) -> Vec<String> {
+    if missing.is_empty() || !judged.reached {
+        return missing;
+    }
+    let mut known = terms(&judged.output).into_iter().collect::<BTreeSet<_>>();
+    let mut words = BTreeSet::new();
+    for call in judged.contributed.iter().filter_map(|at| calls.get(*at)) {
+        let info = tools.iter().find(|tool| tool.name == call.tool);
+        known.extend(info.map(planner::words_of_tool).unwrap_or_default());
+        if let Ok(result) = &call.result {
+            known.extend(coverage::spoken_of(result));
+        }
+        words.extend(taught(&call.tool));
+    }
+    if !coverage::touches(goal, &known) {
+        return missing;
+    }
+    known.extend(words);
+    coverage::missing(goal, &known, false)
+}
+
 /// What `goal` asks about and neither the answer nor the calls it rests on speak of.
 pub(crate) fn missing(
     goal: &str,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    about::{covers, missing},
+    about::{covers, missing, understood},
     conversation::not_tried,
     error::TwinError,
     guest::{Guest, Running},
@@ -147,6 +147,9 @@ impl Mind {
         } else {
             GoalStatus::Failed
         };
+        if trace.guest.is_none() {
+            self.inner.collective.goal_ended(outcome.judged.reached);
+        }
         trace.engine = outcome.engine;
         trace.fallback = outcome.fallback;
         trace.case = outcome.case;
@@ -353,7 +356,10 @@ impl Mind {
             .and_then(|id| playbook.state.case(id))
             .map(|case| case.terms.iter().cloned().collect())
             .unwrap_or_default();
+        let cases = known_cases(playbook);
+        let taught = |tool: &str| planner::taught(goal, tool, tools, &cases);
         let missing = missing(goal, tools, &calls, &drafted.templates, &judged, learned);
+        let missing = understood(goal, missing, tools, &calls, &judged, taught);
         if judged.reached && !missing.is_empty() {
             judged.reached = false;
             judged.output = format!(

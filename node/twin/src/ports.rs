@@ -52,6 +52,11 @@ pub trait Collective: Send + Sync {
     /// # Errors
     /// [`PublishError`], and then the artifact is nowhere.
     async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, PublishError>;
+
+    /// A goal of the node's user ended; what is tried on a part of the swarm is judged by that.
+    fn goal_ended(&self, reached: bool) {
+        let _ = reached;
+    }
 }
 
 /// What is known of others' reputation.

@@ -116,6 +116,33 @@ pub enum Coordination {
         /// Milliseconds since the Unix epoch.
         timestamp: u64,
     },
+    /// The MO tries artifacts on a part of the swarm before it merges them.
+    CanaryOpened {
+        /// The trial.
+        #[serde(with = "crate::content::cid_text")]
+        trial: Cid,
+        /// What is tried.
+        #[serde(with = "crate::content::cid_text::list")]
+        artifacts: Vec<Cid>,
+        /// Nodes whose lot for the trial is not above this try it.
+        bar: u32,
+        /// When it ends at the latest, in milliseconds since the Unix epoch.
+        until: u64,
+        /// Milliseconds since the Unix epoch.
+        timestamp: u64,
+    },
+    /// How the goals of the sender ended before and since a trial began, as (reached, failed).
+    CanaryOutcomes {
+        /// The trial.
+        #[serde(with = "crate::content::cid_text")]
+        trial: Cid,
+        /// Before.
+        before: (u32, u32),
+        /// Since.
+        since: (u32, u32),
+        /// Milliseconds since the Unix epoch.
+        timestamp: u64,
+    },
 }
 
 impl Coordination {
@@ -128,7 +155,9 @@ impl Coordination {
             | Self::TaskBroadcast { timestamp, .. }
             | Self::PlaybookUpdate { timestamp, .. }
             | Self::ArtifactPublished { timestamp, .. }
-            | Self::ArtifactRefused { timestamp, .. } => *timestamp,
+            | Self::ArtifactRefused { timestamp, .. }
+            | Self::CanaryOpened { timestamp, .. }
+            | Self::CanaryOutcomes { timestamp, .. } => *timestamp,
         }
     }
 }
@@ -201,6 +230,19 @@ mod tests {
             },
             Coordination::TaskBroadcast {
                 task: json!({"id": "1", "n": 1.5}),
+                timestamp: 1,
+            },
+            Coordination::CanaryOpened {
+                trial: cid_of(b"t"),
+                artifacts: vec![cid_of(b"a")],
+                bar: u32::MAX,
+                until: 9,
+                timestamp: 1,
+            },
+            Coordination::CanaryOutcomes {
+                trial: cid_of(b"t"),
+                before: (3, 4),
+                since: (5, 0),
                 timestamp: 1,
             },
         ] {

@@ -14,11 +14,13 @@
 //! - [`dag`]: the Merkle DAG; [`state`]: its fold;
 //! - [`validate`]: the gates an artifact passes before it may be merged; [`scan`]: its text gates;
 //! - [`evaluation`]: task suites, and what a candidate must show on them;
+//! - [`canary`]: trying artifacts on a part of the swarm before they are merged;
 //! - [`document`]: the settings tree, its known keys, and differences between two trees;
 //! - [`toml_form`]: TOML in and out; [`view`]: the typed view of a document.
 
 pub mod artifact;
 pub mod block;
+pub mod canary;
 pub mod dag;
 pub mod delta;
 pub mod document;

@@ -46,6 +46,11 @@ audit_actions! {
     EthicsRefused => "ethics_refused", "The ethics gate refused a goal, call, output or text.";
     ArtifactPublished => "artifact_published", "A refinement artifact went to the swarm.";
     ArtifactRefused => "artifact_refused", "An artifact was turned away, with the reason.";
+    CanaryOpened => "canary_opened", "The Master Orchestrator tries artifacts on a part of the swarm.";
+    CanaryJoined => "canary_joined", "This node tries artifacts before they are merged.";
+    CanaryPromoted => "canary_promoted", "A trial saw no harm: its artifacts are merged.";
+    CanaryReverted => "canary_reverted", "A trial saw harm: its artifacts are not merged.";
+    GitMirrored => "git_mirrored", "The Git repository was brought up to date, or could not be.";
     MoElected => "mo_elected", "A Master Orchestrator took office.";
     RevisionAuthored => "revision_authored", "This node, as Master Orchestrator, wrote a playbook revision.";
     RevisionAdopted => "revision_adopted", "This node adopted a playbook revision.";

@@ -14,6 +14,7 @@ mod esteem;
 mod evaluate;
 mod gate;
 mod gateway;
+pub(crate) mod git;
 pub mod keys;
 mod mailroom;
 mod messages;
@@ -158,6 +159,7 @@ impl Running {
                 genesis: genesis.clone(),
                 election: election(expected),
                 review: config.hive.review,
+                canary: config.hive.canary(),
                 evaluate: Some(sandbox.clone()),
             },
             store.clone(),
@@ -276,7 +278,16 @@ impl Running {
             keepers: config.keepers()?,
             wake: Default::default(),
         });
-        natives::register(&gateway, &mind, &hive, &market, &board)
+        let git =
+            git::Bridge::open(&config.hive.git, data_dir, store.clone()).map_err(|error| {
+                cannot(
+                    "the Git bridge",
+                    &error,
+                    "correct [hive.git] in config.toml",
+                )
+            })?;
+        let (git, mirror) = git.unzip();
+        natives::register(&gateway, &mind, &hive, &market, &board, git.as_ref())
             .map_err(|error| cannot("the native tools", &error, "report this as a bug"))?;
         gateway.discover().await;
 
@@ -298,6 +309,7 @@ impl Running {
             came.clone(),
         );
         pumps.push(gatekeeper);
+        pumps.extend(mirror.map(tokio::spawn));
         pumps.push(reach::keep_peers(store.clone(), swarm.clone(), came));
         pumps.push(awake);
         pumps.push(tokio::spawn(whereabouts::announce(

@@ -7,14 +7,14 @@ use futures::future::BoxFuture;
 use pagi_api::twins::{AppendMemory, Memory};
 use pagi_hive::Hive;
 use pagi_messages::{Did, SigningIdentity, Verified, to_dag_cbor};
-use pagi_playbook::{Artifact, Delta, Evidence, diff, parse_toml};
+use pagi_playbook::{Artifact, Delta, Evidence, Merged, diff, parse_toml};
 use pagi_plugin_host::{Annotations, Caller, NativeTool, ToolError, ToolSpec};
 use pagi_twin::{Mind, now_ms};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{gateway::Gateway, notices::Board, trust, work::Market};
+use super::{gateway::Gateway, git::Bridge, notices::Board, trust, work::Market};
 
 type Run = dyn Fn(Caller, Value) -> BoxFuture<'static, Result<Value, ToolError>> + Send + Sync;
 
@@ -64,6 +64,7 @@ pub fn register(
     hive: &Hive,
     market: &Market,
     board: &Arc<Board>,
+    git: Option<&Bridge>,
 ) -> Result<(), ToolError> {
     let tools = [
         remember(mind.clone()),
@@ -72,8 +73,8 @@ pub fn register(
         did_verify_artifact(),
         list_known_twins(mind.clone(), hive.clone()),
         broadcast_swarm_task(market.clone()),
-        hive_pull(hive.clone()),
-        hive_push(mind.clone(), hive.clone()),
+        hive_pull(hive.clone(), git.cloned()),
+        hive_push(mind.clone(), hive.clone(), git.cloned()),
     ];
     for tool in tools.into_iter().chain(trust::tools(mind, board)) {
         gateway.host().register_native(Arc::new(tool))?;
@@ -345,16 +346,21 @@ fn broadcast_swarm_task(market: Market) -> Native {
     )
 }
 
-fn hive_pull(hive: Hive) -> Native {
+fn hive_pull(hive: Hive, git: Option<Bridge>) -> Native {
     native(
         "hive_pull",
         "Pulls the hive's newest playbook",
         json!({"type": "object", "properties": {}}),
         READS,
         move |_, _| {
-            let hive = hive.clone();
+            let (hive, git) = (hive.clone(), git.clone());
             async move {
                 let snapshot = hive.playbook();
+                if let Some(Err(error)) =
+                    git.map(|git| git.playbook(snapshot.head, &snapshot.state))
+                {
+                    tracing::warn!(%error, "the playbook was not queued for Git");
+                }
                 let text = format!(
                     "The playbook is at {}, {} revisions from its genesis, with {} learned cases.",
                     snapshot.head,
@@ -369,7 +375,7 @@ fn hive_pull(hive: Hive) -> Native {
     )
 }
 
-fn hive_push(mind: Mind, hive: Hive) -> Native {
+fn hive_push(mind: Mind, hive: Hive, git: Option<Bridge>) -> Native {
     #[derive(Deserialize)]
     struct In {
         twin_id: Option<String>,
@@ -388,7 +394,7 @@ fn hive_push(mind: Mind, hive: Hive) -> Native {
             "anyOf": [{"required": ["updated_playbook"]}, {"required": ["delta"]}]}),
         SHARES,
         move |caller, parameters| {
-            let (mind, hive) = (mind.clone(), hive.clone());
+            let (mind, hive, git) = (mind.clone(), hive.clone(), git.clone());
             async move {
                 let input: In = read(parameters)?;
                 let twin_id = twin_of(&caller, input.twin_id)?;
@@ -416,8 +422,23 @@ fn hive_push(mind: Mind, hive: Hive) -> Native {
                 };
                 let signed = Verified::sign(&identity, artifact).map_err(failed)?;
                 // A refusal names its gate.
-                let cid = hive.publish(signed).await.map_err(failed)?;
-                Ok(json!({"cid": cid.to_string(), "status": "pending"}))
+                let cid = hive.publish(signed.clone()).await.map_err(failed)?;
+                let mut told = json!({"cid": cid.to_string(), "status": "pending"});
+                if let Some(git) = git {
+                    let merged = Merged {
+                        artifact: cid,
+                        author: signed.author().clone(),
+                        delta: signed.body().delta.clone(),
+                    };
+                    let candidate = snapshot.state.preview(vec![merged]);
+                    let author = signed.author().to_string();
+                    // It is published whatever becomes of its branch.
+                    match git.artifact(cid, &author, signed.body(), &candidate) {
+                        Ok(branch) => told["git_branch"] = json!(branch),
+                        Err(error) => told["git_error"] = json!(error.to_string()),
+                    }
+                }
+                Ok(told)
             }
         },
     )

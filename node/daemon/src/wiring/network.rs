@@ -139,8 +139,12 @@ impl Collective for HivePort {
         let snapshot = self.0.playbook();
         Adopted {
             head: snapshot.head,
-            state: snapshot.state,
+            state: snapshot.in_force().clone(),
         }
+    }
+
+    fn goal_ended(&self, reached: bool) {
+        self.0.goal_ended(reached);
     }
 
     async fn publish(&self, artifact: Verified<Artifact>) -> Result<Cid, PublishError> {

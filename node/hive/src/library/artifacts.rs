@@ -406,6 +406,8 @@ impl Library {
         self.ready.remove(&cid);
         self.deferred.remove(&cid);
         self.own.remove(&cid);
+        self.canary.settled(|one| *one == cid);
+        self.show();
         let reason: String = reason.chars().take(500).collect();
         let batch = Batch::new().known_artifact_status(cid.to_string(), "rejected", Some(reason));
         self.store.write(batch).await?;

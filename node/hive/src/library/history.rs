@@ -375,6 +375,14 @@ impl Library {
                 self.ready.insert(cid, Waiting { artifact, bytes });
             }
         }
-        self.snapshot.send_replace(snapshot(&self.dag));
+        self.canary.settled(|cid| self.dag.view().applied(cid));
+        self.show();
+    }
+
+    /// Lets everybody see the playbook as it is now.
+    pub(super) fn show(&mut self) {
+        let mut now = snapshot(&self.dag);
+        now.trial = self.on_trial();
+        self.snapshot.send_replace(now);
     }
 }

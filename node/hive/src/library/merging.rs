@@ -15,7 +15,7 @@ use pagi_playbook::{
 };
 use pagi_store::Batch;
 
-use super::{Done, Library, artifacts::record};
+use super::{Done, Library, artifacts::record, trial::Cleared};
 use crate::{
     election::Office,
     error::HiveError,
@@ -38,6 +38,8 @@ pub(super) struct Picked {
 pub(super) struct Job {
     office: Office,
     picked: Vec<Picked>,
+    /// Judged only: it is tried on a part of the swarm before it is merged.
+    trial: bool,
 }
 
 /// A merge that ended.
@@ -115,13 +117,32 @@ impl Library {
             // A person takes something back: that is a revision of its own, and asks no suite.
             picked.retain(Picked::reverts);
         }
+        let mut trial = false;
+        if !picked.iter().any(Picked::reverts) {
+            let all = picked.iter().map(|one| one.cid).collect();
+            let live = self.live.borrow().len();
+            let cleared = match self.canary.clear(&all, live) {
+                Cleared::Merge(cleared) => cleared,
+                Cleared::Try(cleared) => {
+                    trial = true;
+                    cleared
+                }
+                Cleared::Nothing => BTreeSet::new(),
+            };
+            picked.retain(|one| cleared.contains(&one.cid));
+        }
+        trial &= !picked.is_empty();
         if picked.is_empty() && self.dag.heads().len() < 2 {
             return Ok(());
         }
         self.merging = true;
         let (dag, identity) = (self.dag.clone(), self.identity.clone());
         let (content, evaluate) = (self.content.clone(), self.evaluate.clone());
-        let job = Job { office, picked };
+        let job = Job {
+            office,
+            picked,
+            trial,
+        };
         self.beside(async move {
             let result = job.run(dag, identity, content, evaluate).await;
             Done::Merge(Box::new(Finished { job, result }))
@@ -139,6 +160,10 @@ impl Library {
             self.refuse(cid, refused).await?;
         }
         let Some((cid, revision, bytes)) = made.revision else {
+            if job.trial && self.my_office().as_ref() == Some(&job.office) {
+                self.failures = 0;
+                return self.open_trial(job.office, made.kept).await;
+            }
             return Ok(());
         };
         if self.my_office().as_ref() != Some(&job.office) {
@@ -192,6 +217,12 @@ impl Job {
             refused,
             revision: None,
         };
+        if self.trial {
+            for one in &kept {
+                content.put(one.bytes.clone()).await?;
+            }
+            return Ok(made);
+        }
         if kept.is_empty() && dag.heads().len() < 2 {
             return Ok(made);
         }

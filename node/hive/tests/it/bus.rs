@@ -16,7 +16,7 @@ use pagi_hive::{
 };
 use pagi_messages::{SigningIdentity, Verified, cid_of};
 use pagi_playbook::{
-    Artifact, Case, CaseStep, Count, Delta, Evidence, Genesis, State as Playbook,
+    Artifact, Case, CaseStep, Count, Delta, Evidence, Genesis, State as Playbook, canary,
     evaluation::{Report, Suite, threshold},
 };
 use pagi_store::Store;
@@ -259,6 +259,17 @@ pub async fn start(bus: &Bus, n: u8, dir: &Path) -> Node {
 
 /// Starts node `n` with its store in `dir`, under `review`.
 pub async fn start_with(bus: &Bus, n: u8, dir: &Path, review: Review) -> Node {
+    start_as(bus, n, dir, review, None).await
+}
+
+/// Starts node `n` with its store in `dir`, trying artifacts as `canary` says.
+pub async fn start_as(
+    bus: &Bus,
+    n: u8,
+    dir: &Path,
+    review: Review,
+    canary: Option<canary::Config>,
+) -> Node {
     let identity = SigningIdentity::from_seed(&[n; 32]);
     let peer = identity.did().peer_id().unwrap();
     let store = Store::open(dir).unwrap();
@@ -278,6 +289,7 @@ pub async fn start_with(bus: &Bus, n: u8, dir: &Path, review: Review) -> Node {
         genesis,
         election,
         review,
+        canary,
         evaluate: Some(Arc::new(Judge)),
     };
     let hive = Hive::start(config, store.clone(), line.clone(), line)

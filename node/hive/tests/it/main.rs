@@ -8,6 +8,7 @@
 )]
 
 mod bus;
+mod canary;
 mod collective;
 mod curation;
 mod hostile;

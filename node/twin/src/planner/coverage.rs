@@ -155,6 +155,15 @@ pub fn missing(goal: &str, known: &BTreeSet<String>, literal: bool) -> Vec<Strin
     }
 }
 
+/// Whether `known` (stems) speaks of anything that `goal` asks about or names.
+#[must_use]
+pub fn touches(goal: &str, known: &BTreeSet<String>) -> bool {
+    let known = widened(known);
+    let all = terms(&without_literals(goal));
+    all.iter()
+        .any(|stem| !is_light(stem) && known.contains(stem))
+}
+
 /// The stems in a tool's result: its keys and its texts, of at most 2,000 values.
 #[must_use]
 pub fn spoken_of(result: &Value) -> BTreeSet<String> {

@@ -161,7 +161,9 @@ pub fn plan(goal: &str, knowledge: &Knowledge<'_>) -> Drafted {
         drafted.plan.missing.push(NOTHING_KEPT.to_owned());
         return drafted;
     }
-    if let Some((known, similarity)) = best_case(goal, &query, knowledge, &vocabulary, &slots) {
+    // So is a name: a lesson never holds one.
+    let kind = kind(goal, &vocabulary);
+    if let Some((known, similarity)) = best_case(goal, &kind, knowledge, &vocabulary, &slots) {
         drafted.plan.case = Some(known.case.id.clone());
         for step in &known.case.steps {
             let Ok(parameters) = fill(step, &slots) else {
@@ -440,12 +442,7 @@ fn rank<'a>(
         .tools
         .iter()
         .map(|tool| {
-            knowledge
-                .cases
-                .iter()
-                .filter(|known| known.helpful >= known.harmful)
-                .filter(|known| known.case.steps.iter().any(|step| step.tool == tool.name))
-                .filter(|known| similarity(query, &known.case, vocabulary) >= SUGGEST)
+            lessons(&tool.name, query, knowledge.cases, vocabulary)
                 .map(|known| known.case.terms.join(" "))
                 .collect::<Vec<_>>()
                 .join(" ")
@@ -498,6 +495,56 @@ fn rank<'a>(
         .collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.name.cmp(&b.0.name)));
     ranked
+}
+
+/// The cases that lend their words to `tool` for a goal of these words.
+fn lessons<'a>(
+    tool: &'a str,
+    query: &'a BTreeSet<String>,
+    cases: &'a [KnownCase],
+    vocabulary: &'a BTreeSet<String>,
+) -> impl Iterator<Item = &'a KnownCase> {
+    cases
+        .iter()
+        .filter(|known| known.helpful >= known.harmful)
+        .filter(move |known| known.case.steps.iter().any(|step| step.tool == tool))
+        .filter(move |known| similarity(query, &known.case, vocabulary) >= SUGGEST)
+}
+
+/// The words of earlier goals like `goal` that `tool` reached: what people call what it does. A thing
+/// is not among them, because the answer itself must speak of it.
+#[must_use]
+pub fn taught(goal: &str, tool: &str, tools: &[ToolInfo], cases: &[KnownCase]) -> BTreeSet<String> {
+    let query = kind(goal, &tool_words(tools));
+    let mut vocabulary = tool_words(tools);
+    vocabulary.extend(
+        cases
+            .iter()
+            .flat_map(|known| known.case.terms.iter().cloned()),
+    );
+    lessons(tool, &query, cases, &vocabulary)
+        .filter(|known| known.helpful > known.harmful)
+        .flat_map(|known| known.case.terms.iter().cloned())
+        .filter(|term| !coverage::is_thing(term))
+        .collect()
+}
+
+/// The words that say of what kind a goal is: its literals aside, and names that no tool has.
+fn kind(goal: &str, tools: &BTreeSet<String>) -> BTreeSet<String> {
+    let bare = without_literals(goal);
+    let names: BTreeSet<String> = bare
+        .split_whitespace()
+        .skip(1)
+        .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()))
+        .filter(|core| {
+            core.starts_with(char::is_uppercase) && !core.chars().all(char::is_uppercase)
+        })
+        .flat_map(terms)
+        .filter(|term| !tools.contains(term) && !coverage::is_thing(term))
+        .collect();
+    let all = term_set(&bare);
+    let kind: BTreeSet<String> = all.difference(&names).cloned().collect();
+    if kind.is_empty() { all } else { kind }
 }
 
 /// Whether a verb is all that a goal which names a thing shares with a tool.

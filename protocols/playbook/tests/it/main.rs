@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod blocks;
+mod canary;
 mod history;
 mod hostile;
 mod many;

@@ -50,6 +50,19 @@ pub fn coordination_seeds() -> Vec<Vec<u8>> {
             reason: "the size gate".into(),
             timestamp,
         },
+        Coordination::CanaryOpened {
+            trial: cid_of(b"trial"),
+            artifacts: vec![cid_of(b"one")],
+            bar: 7,
+            until: timestamp,
+            timestamp,
+        },
+        Coordination::CanaryOutcomes {
+            trial: cid_of(b"trial"),
+            before: (1, 2),
+            since: (3, 4),
+            timestamp,
+        },
     ]
     .into_iter()
     .map(sealed)
