@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use futures::StreamExt;
 use pagi_hive::{Hive, Judgement, ports::NetworkError};
 use pagi_messages::Did;
 use pagi_store::{Batch, LogKey, Store, StoreError};
@@ -38,6 +39,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(20);
 const HELD: Duration = Duration::from_secs(3600);
 /// How long a node that went is waited for.
 const GONE: Duration = Duration::from_secs(120);
+/// Fetched messages judged at the same time.
+const JUDGED_AT_ONCE: usize = 64;
 /// Nodes remembered.
 const MAX_PEERS: usize = 4096;
 /// Requests one node may make at once, and per second.
@@ -595,17 +598,23 @@ impl Task {
             return;
         };
         self.work.spawn(async move {
-            for (key, data) in new {
-                let judgement = hive.caught_up(&data).await;
-                if let Judgement::Reject(reason) | Judgement::Ignore(reason) = &judgement {
-                    tracing::debug!(author = %key.0, reason, "a fetched message was not taken");
-                }
-                let data = (judgement == Judgement::Accept).then_some(data);
-                let settled = Command::Settle {
-                    key,
-                    data,
-                    synced: true,
-                };
+            let hive = &hive;
+            let mut settled = futures::stream::iter(new)
+                .map(|(key, data)| async move {
+                    let judgement = hive.caught_up(&data).await;
+                    if let Judgement::Reject(reason) | Judgement::Ignore(reason) = &judgement {
+                        tracing::debug!(author = %key.0, reason, "a fetched message was not taken");
+                    }
+                    let data = (judgement == Judgement::Accept).then_some(data);
+                    Command::Settle {
+                        key,
+                        data,
+                        synced: true,
+                    }
+                })
+                // Their writes share commits.
+                .buffered(JUDGED_AT_ONCE);
+            while let Some(settled) = settled.next().await {
                 if back.send(settled).await.is_err() {
                     break;
                 }
