@@ -69,8 +69,6 @@ const TICK: Duration = Duration::from_millis(500);
 const PUBLISH_BATCH: usize = 16;
 /// Peer events waiting for the application.
 const PEER_EVENTS: usize = 1024;
-/// Records of others kept in the DHT.
-const MAX_RECORDS: usize = 4096;
 /// Peers whose names were resolved, waiting to be dialled.
 const RESOLVED: usize = 64;
 /// Gossip bytes that are not payload: signature, author, topic, framing.
@@ -207,6 +205,8 @@ pub(crate) struct NodeBehaviour {
     pub(crate) peers_out: Outbox<PeerEvent>,
     /// Bytes of gossip handed out and not yet judged.
     pub(crate) inbound_bytes: usize,
+    /// Messages of each author handed out and not yet judged.
+    pub(crate) waiting_of: HashMap<PeerId, usize>,
     /// Bytes of requests handed out and not yet answered.
     pub(crate) request_bytes: usize,
     /// Who asked what is not answered yet.
@@ -277,6 +277,7 @@ impl NodeBehaviour {
         let limiter = Limiter::new(limits.gossip_rate, limits.request_rate);
         let window = Duration::from_secs(limits.seen_seconds.into());
         let seen = Seen::new(window, limits.seen_messages, now);
+        let provided = Quota::new(limits.max_dht_provided);
         let (publishes_sender, publishes) = mpsc::channel(limits.publish_queue);
         let (feedback_sender, feedback) = mpsc::unbounded_channel();
         let (gossip_out, gossip) = Outbox::new(limits.inbound_queue);
@@ -301,12 +302,13 @@ impl NodeBehaviour {
             requests_out,
             peers_out,
             inbound_bytes: 0,
+            waiting_of: HashMap::new(),
             request_bytes: 0,
             serving: HashMap::new(),
             replying: HashMap::new(),
             reply_bytes: 0,
             seen,
-            provided: Quota::default(),
+            provided,
             public: Public::new(&public.unwrap_or_default()),
             peers: HashMap::new(),
             admission,
@@ -385,7 +387,7 @@ impl Net {
                 MAX_REQUEST_TIME,
             ),
             pace: exchange(&names.pace, MESSAGE_ID_BYTES, MAX_QUESTIONS, ANSWER_TIME),
-            kad: MembersOnly::new(dht(local, names, gated), gated),
+            kad: MembersOnly::new(dht(local, names, limits, gated), gated),
             public: None.into(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
@@ -417,9 +419,14 @@ fn gossip(
         .validation_mode(gossipsub::ValidationMode::Strict)
         .validate_messages()
         .message_id_fn(|message| {
-            message_id(message.topic.as_str(), &message.data)
-                .to_vec()
-                .into()
+            let author = message.source.map(|peer| peer.to_bytes());
+            message_id(
+                message.topic.as_str(),
+                &author.unwrap_or_default(),
+                &message.data,
+            )
+            .to_vec()
+            .into()
         })
         .max_transmit_size(limits.max_gossip_bytes + GOSSIP_OVERHEAD)
         .heartbeat_initial_delay(Duration::from_millis(100))
@@ -432,6 +439,10 @@ fn gossip(
         .mesh_n(4)
         .mesh_n_low(3)
         .mesh_n_high(6)
+        // An own message that comes back is turned away by `events.rs`. gossipsub would hold it against
+        // the peer that brings it; but an honest one that just came takes in, and passes on, whatever
+        // an attacker repeats to it.
+        .allow_self_origin(true)
         // What one packet may make a node check.
         .max_messages_per_rpc(Some(64))
         .history_length(10)
@@ -483,7 +494,12 @@ fn below(rate: Rate) -> Rate {
 
 /// The swarm's DHT, as a server unless nobody can reach this node: it is a DHT of this swarm's nodes
 /// only.
-fn dht(local: PeerId, names: &Names, gated: bool) -> kad::Behaviour<MemoryStore> {
+fn dht(
+    local: PeerId,
+    names: &Names,
+    limits: &SwarmLimits,
+    gated: bool,
+) -> kad::Behaviour<MemoryStore> {
     let mut config = kad::Config::new(names.kad.clone());
     config
         .set_query_timeout(Duration::from_secs(30))
@@ -495,9 +511,9 @@ fn dht(local: PeerId, names: &Names, gated: bool) -> kad::Behaviour<MemoryStore>
         config.set_kbucket_inserts(kad::BucketInserts::Manual);
     }
     let store = MemoryStoreConfig {
-        max_records: MAX_RECORDS,
+        max_records: limits.max_dht_records,
         max_value_bytes: whereabouts::MAX_BYTES + 1,
-        max_provided_keys: 16_384,
+        max_provided_keys: limits.max_dht_provided,
         ..Default::default()
     };
     let mut kad =

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::SwarmError;
@@ -109,7 +110,7 @@ impl fmt::Debug for SwarmOptions {
 }
 
 /// A token bucket: so many at once, and so many per second in the long run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rate {
     /// Tokens that grow back each second.
     pub per_second: u32,
@@ -118,7 +119,7 @@ pub struct Rate {
 }
 
 /// Bounds on what one node keeps in memory and accepts from others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SwarmLimits {
     /// Largest gossip message, in bytes of payload.
     pub max_gossip_bytes: usize,
@@ -127,6 +128,9 @@ pub struct SwarmLimits {
     /// Gossip messages (and, separately, requests) waiting for the application; the same number
     /// again may wait inside, and beyond that the newest is dropped and counted.
     pub inbound_queue: usize,
+    /// Gossip messages of one author handed out and not yet judged; beyond that its newest is dropped,
+    /// so that nobody fills the queue alone. Honest authors wait until what they sent has arrived.
+    pub max_waiting_per_author: usize,
     /// Bytes of gossip handed out and not yet judged; beyond that the newest is dropped.
     pub max_inbound_bytes: usize,
     /// Largest request and largest reply, in bytes.
@@ -165,6 +169,12 @@ pub struct SwarmLimits {
     pub seen_messages: usize,
     /// How long gossipsub itself remembers all it saw, valid or not, in seconds.
     pub duplicate_seconds: u32,
+    /// Blocks one peer may want at once over bitswap; it is parted with when it wants more.
+    pub max_wants_per_peer: usize,
+    /// Records of others kept in the DHT; 4 KiB each at most.
+    pub max_dht_records: usize,
+    /// Announcements of content by others kept in the DHT; one peer gets 1,024 of them.
+    pub max_dht_provided: usize,
     /// Peers to be connected with; below that, peers learned from others are dialled.
     pub target_peers: usize,
 }
@@ -175,6 +185,7 @@ impl Default for SwarmLimits {
             max_gossip_bytes: 256 * 1024,
             publish_queue: 1024,
             inbound_queue: 1024,
+            max_waiting_per_author: 256,
             max_inbound_bytes: 64 * 1024 * 1024,
             max_request_bytes: 1024 * 1024,
             max_connections: 256,
@@ -196,6 +207,9 @@ impl Default for SwarmLimits {
             seen_seconds: 720,
             seen_messages: 262_144,
             duplicate_seconds: 120,
+            max_wants_per_peer: 16_384,
+            max_dht_records: 4096,
+            max_dht_provided: 16_384,
             target_peers: 8,
         }
     }
@@ -222,6 +236,10 @@ impl SwarmConfig {
             ("limits.max_gossip_bytes", limits.max_gossip_bytes),
             ("limits.publish_queue", limits.publish_queue),
             ("limits.inbound_queue", limits.inbound_queue),
+            (
+                "limits.max_waiting_per_author",
+                limits.max_waiting_per_author,
+            ),
             ("limits.max_request_bytes", limits.max_request_bytes),
             ("limits.max_connections", limits.max_connections as usize),
             (
@@ -237,6 +255,9 @@ impl SwarmConfig {
                 limits.max_pending_connections as usize,
             ),
             ("limits.max_streams_per_peer", limits.max_streams_per_peer),
+            ("limits.max_wants_per_peer", limits.max_wants_per_peer),
+            ("limits.max_dht_records", limits.max_dht_records),
+            ("limits.max_dht_provided", limits.max_dht_provided),
             ("limits.seen_seconds", limits.seen_seconds as usize),
             ("limits.seen_messages", limits.seen_messages),
             (

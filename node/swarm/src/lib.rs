@@ -68,6 +68,7 @@ mod sole;
 mod start;
 mod stats;
 mod trim;
+mod wants;
 mod watched;
 mod whereabouts;
 
@@ -87,5 +88,5 @@ pub use names::Resolver;
 pub use peers::PeerInfo;
 pub use reach::{Reach, ReachInfo, Reachability, RelayLimits};
 pub use start::{LOG_FILTER, start, start_with};
-pub use stats::SwarmStats;
+pub use stats::{PRESENT, SwarmStats};
 pub use whereabouts::Whereabouts;

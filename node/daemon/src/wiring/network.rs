@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use cid::Cid;
+use futures::StreamExt;
 use pagi_hive::{
     Hive, HiveError, Judgement,
     ports::{Content, Gossip, NetworkError, Topic},
@@ -44,6 +45,11 @@ const QUEUED_NEWS: usize = 1024;
 /// Notices that wait for the board; more are dropped, and asked for by who lacks them.
 const QUEUED_NOTICES: usize = 256;
 
+/// Own messages that are durably logged and on their way to the network; with more, publishing waits.
+const UNDER_WAY: usize = 1024;
+/// Coordination messages judged at the same time: their writes share commits.
+const JUDGED_AT_ONCE: usize = 64;
+
 /// The names of the gossip topics.
 pub struct Topics {
     pub coordination: String,
@@ -56,6 +62,8 @@ pub struct Network {
     swarm: Swarm,
     topics: Topics,
     catchup: Catchup,
+    /// Places for what is on its way to the network.
+    under_way: Arc<Semaphore>,
     /// How often peers misbehaved. A counter behind a lock, as the hive calls it from anywhere.
     strikes: Mutex<Strikes>,
 }
@@ -66,8 +74,26 @@ impl Network {
             swarm,
             topics,
             catchup,
+            under_way: Arc::new(Semaphore::new(UNDER_WAY)),
             strikes: Mutex::default(),
         }
+    }
+}
+
+impl Network {
+    /// Hands a message that is in the log to the network: slow receivers hold up its author only when
+    /// many wait. What fails here is found by comparing logs.
+    async fn send_soon(&self, data: Vec<u8>) -> Result<(), NetworkError> {
+        let place = self.under_way.clone().acquire_owned().await;
+        let place = place.map_err(failed)?;
+        let (swarm, topic) = (self.swarm.clone(), self.topics.coordination.clone());
+        tokio::spawn(async move {
+            if let Err(error) = swarm.publish(&topic, data).await {
+                tracing::debug!(%error, "a logged message was not gossiped");
+            }
+            drop(place);
+        });
+        Ok(())
     }
 }
 
@@ -80,7 +106,10 @@ impl Gossip for Network {
     async fn publish(&self, topic: Topic, data: Vec<u8>) -> Result<(), NetworkError> {
         if topic == Topic::Coordination {
             // Once this is done the message is not lost, whatever becomes of it below.
-            self.catchup.log(&data).await?;
+            let logged = self.catchup.log(&data).await?;
+            if logged {
+                return self.send_soon(data).await;
+            }
         }
         let topic = match topic {
             Topic::Coordination => &self.topics.coordination,
@@ -260,14 +289,24 @@ pub fn pump(
         let (hive, work, network) = (hive.clone(), work.clone(), network.clone());
         let board = desk.board.clone();
         async move {
-            while let Some(message) = reading.recv().await {
-                let judge = hive.gossip(Topic::Coordination, &message.author_peer, &message.data);
-                let judgement = network
-                    .catchup
-                    .heard(&message.author_peer, &message.data, judge)
-                    .await;
-                settle(&work, &board, judgement, message);
-            }
+            let (hive, catchup) = (&hive, &network.catchup);
+            let waiting = futures::stream::poll_fn(|cx| reading.poll_recv(cx));
+            waiting
+                .map(|message| async move {
+                    let judge =
+                        hive.gossip(Topic::Coordination, &message.author_peer, &message.data);
+                    let judgement = catchup
+                        .heard(&message.author_peer, &message.data, judge)
+                        .await;
+                    (judgement, message)
+                })
+                // Begun and settled in the order of arrival.
+                .buffered(JUDGED_AT_ONCE)
+                .for_each(|(judgement, message)| {
+                    settle(&work, &board, judgement, message);
+                    std::future::ready(())
+                })
+                .await;
         }
     });
     let brought = work.clone();
