@@ -62,7 +62,7 @@ pub(super) enum Command {
         did: Did,
         answer: Option<Box<Answer>>,
     },
-    Notice(GossipMessage),
+    Notice(Box<GossipMessage>),
     Unknown {
         author: Did,
         forwarder: String,
@@ -237,7 +237,7 @@ impl Keeper {
                 Err(_) => Ok(()),
             },
             Command::Answered { did, answer } => self.answered(did, answer).await,
-            Command::Notice(message) => self.gossiped(message).await,
+            Command::Notice(message) => self.gossiped(*message).await,
             Command::Unknown { author, forwarder } => {
                 self.look_up(author, forwarder);
                 Ok(())

@@ -159,7 +159,7 @@ impl Gate {
     /// Never waits: what the gate has no time for is dropped.
     pub fn sieve(&self, message: GossipMessage) -> Option<GossipMessage> {
         if message.topic == *self.topic {
-            self.gossip(Command::Notice(message));
+            self.gossip(Command::Notice(Box::new(message)));
             return None;
         }
         let Ok(author) = Did::from_peer_id(&message.author_peer) else {
