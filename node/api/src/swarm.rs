@@ -61,6 +61,12 @@ pub struct Peer {
     /// Its gossip score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
+    /// Connections open with it.
+    #[serde(default)]
+    pub connections: usize,
+    /// Its messages and requests that were too many and not taken.
+    #[serde(default)]
+    pub limited: u64,
 }
 
 fn yes() -> bool {

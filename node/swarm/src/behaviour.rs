@@ -69,8 +69,6 @@ const TICK: Duration = Duration::from_millis(500);
 const PUBLISH_BATCH: usize = 16;
 /// Peer events waiting for the application.
 const PEER_EVENTS: usize = 1024;
-/// Records of others kept in the DHT.
-const MAX_RECORDS: usize = 4096;
 /// Peers whose names were resolved, waiting to be dialled.
 const RESOLVED: usize = 64;
 /// Gossip bytes that are not payload: signature, author, topic, framing.
@@ -275,6 +273,7 @@ impl NodeBehaviour {
         let limiter = Limiter::new(limits.gossip_rate, limits.request_rate);
         let window = Duration::from_secs(limits.seen_seconds.into());
         let seen = Seen::new(window, limits.seen_messages, now);
+        let provided = Quota::new(limits.max_dht_provided);
         let (publishes_sender, publishes) = mpsc::channel(limits.publish_queue);
         let (feedback_sender, feedback) = mpsc::unbounded_channel();
         let (gossip_out, gossip) = Outbox::new(limits.inbound_queue);
@@ -303,7 +302,7 @@ impl NodeBehaviour {
             replying: HashMap::new(),
             reply_bytes: 0,
             seen,
-            provided: Quota::default(),
+            provided,
             public: Public::new(&public.unwrap_or_default()),
             peers: HashMap::new(),
             admission,
@@ -382,7 +381,7 @@ impl Net {
                 MAX_REQUEST_TIME,
             ),
             pace: exchange(&names.pace, MESSAGE_ID_BYTES, MAX_QUESTIONS, ANSWER_TIME),
-            kad: MembersOnly::new(dht(local, names, gated), gated),
+            kad: MembersOnly::new(dht(local, names, limits, gated), gated),
             public: None.into(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
@@ -414,9 +413,14 @@ fn gossip(
         .validation_mode(gossipsub::ValidationMode::Strict)
         .validate_messages()
         .message_id_fn(|message| {
-            message_id(message.topic.as_str(), &message.data)
-                .to_vec()
-                .into()
+            let author = message.source.map(|peer| peer.to_bytes());
+            message_id(
+                message.topic.as_str(),
+                &author.unwrap_or_default(),
+                &message.data,
+            )
+            .to_vec()
+            .into()
         })
         .max_transmit_size(limits.max_gossip_bytes + GOSSIP_OVERHEAD)
         .heartbeat_initial_delay(Duration::from_millis(100))
@@ -480,7 +484,12 @@ fn below(rate: Rate) -> Rate {
 
 /// The swarm's DHT, as a server unless nobody can reach this node: it is a DHT of this swarm's nodes
 /// only.
-fn dht(local: PeerId, names: &Names, gated: bool) -> kad::Behaviour<MemoryStore> {
+fn dht(
+    local: PeerId,
+    names: &Names,
+    limits: &SwarmLimits,
+    gated: bool,
+) -> kad::Behaviour<MemoryStore> {
     let mut config = kad::Config::new(names.kad.clone());
     config
         .set_query_timeout(Duration::from_secs(30))
@@ -492,9 +501,9 @@ fn dht(local: PeerId, names: &Names, gated: bool) -> kad::Behaviour<MemoryStore>
         config.set_kbucket_inserts(kad::BucketInserts::Manual);
     }
     let store = MemoryStoreConfig {
-        max_records: MAX_RECORDS,
+        max_records: limits.max_dht_records,
         max_value_bytes: whereabouts::MAX_BYTES + 1,
-        max_provided_keys: 16_384,
+        max_provided_keys: limits.max_dht_provided,
         ..Default::default()
     };
     let mut kad =

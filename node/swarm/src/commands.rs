@@ -84,6 +84,8 @@ pub(crate) enum Command {
         peer: PeerId,
         time: Option<Duration>,
     },
+    /// Part with a peer that wants too many blocks at once, and keep it away for a while.
+    WantsTooMuch { peer: PeerId, wants: usize },
     /// Let a peer of a gated swarm in.
     Admit { peer: PeerId },
     /// Let a peer come back.
@@ -124,6 +126,7 @@ impl NodeBehaviour {
             Command::Subscribe { topic, answer } => {
                 let _ = answer.send(self.subscribe(topic));
             }
+            Command::WantsTooMuch { peer, wants } => self.wants_too_much(peer, wants),
             Command::Request { peer, data, answer } => {
                 self.counters.requests_out.add(1);
                 let id = self.net.requests.send_request(&peer, Asked::Whole(data));
@@ -246,7 +249,7 @@ impl NodeBehaviour {
         }
         let bytes = data.len();
         let hash = gossipsub::IdentTopic::new(topic).hash();
-        let key = crate::protocol::message_id(hash.as_str(), &data);
+        let key = crate::protocol::message_id(hash.as_str(), &self.local.to_bytes(), &data);
         if self.seen.contains(&key) {
             let _ = answer.send(Ok(Published::Duplicate));
             return;

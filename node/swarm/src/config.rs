@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::SwarmError;
@@ -109,7 +110,7 @@ impl fmt::Debug for SwarmOptions {
 }
 
 /// A token bucket: so many at once, and so many per second in the long run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rate {
     /// Tokens that grow back each second.
     pub per_second: u32,
@@ -118,7 +119,7 @@ pub struct Rate {
 }
 
 /// Bounds on what one node keeps in memory and accepts from others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SwarmLimits {
     /// Largest gossip message, in bytes of payload.
     pub max_gossip_bytes: usize,
@@ -165,6 +166,12 @@ pub struct SwarmLimits {
     pub seen_messages: usize,
     /// How long gossipsub itself remembers all it saw, valid or not, in seconds.
     pub duplicate_seconds: u32,
+    /// Blocks one peer may want at once over bitswap; it is parted with when it wants more.
+    pub max_wants_per_peer: usize,
+    /// Records of others kept in the DHT; 4 KiB each at most.
+    pub max_dht_records: usize,
+    /// Announcements of content by others kept in the DHT; one peer gets 1,024 of them.
+    pub max_dht_provided: usize,
     /// Peers to be connected with; below that, peers learned from others are dialled.
     pub target_peers: usize,
 }
@@ -196,6 +203,9 @@ impl Default for SwarmLimits {
             seen_seconds: 720,
             seen_messages: 262_144,
             duplicate_seconds: 120,
+            max_wants_per_peer: 16_384,
+            max_dht_records: 4096,
+            max_dht_provided: 16_384,
             target_peers: 8,
         }
     }
@@ -237,6 +247,9 @@ impl SwarmConfig {
                 limits.max_pending_connections as usize,
             ),
             ("limits.max_streams_per_peer", limits.max_streams_per_peer),
+            ("limits.max_wants_per_peer", limits.max_wants_per_peer),
+            ("limits.max_dht_records", limits.max_dht_records),
+            ("limits.max_dht_provided", limits.max_dht_provided),
             ("limits.seen_seconds", limits.seen_seconds as usize),
             ("limits.seen_messages", limits.seen_messages),
             (

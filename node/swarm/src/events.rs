@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use libp2p::kad::store::RecordStore;
 use libp2p::swarm::behaviour::ConnectionEstablished;
 use libp2p::swarm::{
     ConnectionClosed, ConnectionId, DialError, DialFailure, FromSwarm, ListenFailure,
@@ -73,6 +74,20 @@ impl NodeBehaviour {
             self.memory_short = resident_bytes().is_some_and(|bytes| bytes > limit);
         }
         self.nat_tick(now);
+        self.count_held();
+    }
+
+    /// What is held for others.
+    fn count_held(&mut self) {
+        let records = self.net.kad.store_mut().records().count();
+        let held = &self.counters;
+        held.dht_records.set(records as u64);
+        let provided = self.provided.len();
+        held.dht_provided.set(provided as u64);
+        held.inbound_bytes.set(self.inbound_bytes as u64);
+        let bytes = self.request_bytes + self.reply_bytes;
+        held.request_bytes.set(bytes as u64);
+        held.requests_open.set(self.replying.len() as u64);
     }
 
     // ---- connections ----
@@ -222,32 +237,50 @@ impl NodeBehaviour {
             .copied()
             .collect();
         for id in offenders {
-            if self.admission.is_banned(&id, now) {
-                continue;
-            }
-            let links = self.peers.get(&id).map(|peer| &peer.connections);
-            // Behind a relay is not where the relay is.
-            let ips: Vec<IpAddr> = links
-                .into_iter()
-                .flat_map(|links| links.values())
-                .filter(|link| !link.relayed)
-                .filter_map(|link| ip(&link.addr))
-                .collect();
-            let (time, kept_out) = self.admission.ban_offender(id, ips.iter().copied(), now);
-            let seconds = time.as_secs();
-            let (score, offences) = (self.net.gossip.peer_score(&id), self.limiter.offences(&id));
-            tracing::warn!(
-                peer = %id, seconds, ?ips, kept_out, score, offences,
-                "peer banned for misconduct"
-            );
-            self.counters.bans.add(1);
-            self.actions.push_back(Action::Disconnect(id));
-            self.tell(PeerEvent::Banned {
-                peer_id: id.to_string(),
-                seconds,
-            });
+            self.part_with(id, now);
         }
         self.count_banned();
+    }
+
+    /// Disconnects a peer for its misconduct and bans it for a while.
+    fn part_with(&mut self, id: PeerId, now: Instant) {
+        if self.admission.is_banned(&id, now) {
+            return;
+        }
+        let links = self.peers.get(&id).map(|peer| &peer.connections);
+        // Behind a relay is not where the relay is.
+        let ips: Vec<IpAddr> = links
+            .into_iter()
+            .flat_map(|links| links.values())
+            .filter(|link| !link.relayed)
+            .filter_map(|link| ip(&link.addr))
+            .collect();
+        let (time, kept_out) = self.admission.ban_offender(id, ips.iter().copied(), now);
+        let seconds = time.as_secs();
+        let (score, offences) = (self.net.gossip.peer_score(&id), self.limiter.offences(&id));
+        tracing::warn!(
+            peer = %id, seconds, ?ips, kept_out, score, offences,
+            "peer banned for misconduct"
+        );
+        self.counters.bans.add(1);
+        self.actions.push_back(Action::Disconnect(id));
+        self.tell(PeerEvent::Banned {
+            peer_id: id.to_string(),
+            seconds,
+        });
+    }
+
+    /// Parts with a peer whose wantlist is longer than one may be; that frees it. One of this machine
+    /// may come back at once.
+    pub(crate) fn wants_too_much(&mut self, peer: PeerId, wants: usize) {
+        self.counters.wants_cut.add(1);
+        tracing::warn!(%peer, wants, "a peer wants too many blocks at once");
+        if self.spared(&peer) {
+            self.actions.push_back(Action::Disconnect(peer));
+        } else if self.peers.contains_key(&peer) {
+            self.part_with(peer, Instant::now());
+            self.count_banned();
+        }
     }
 
     pub(crate) fn count_banned(&self) {
@@ -396,15 +429,20 @@ impl NodeBehaviour {
         let topic = message.topic.as_str();
         let author = message.source.unwrap_or(from);
         let peers = self.counters.connected.get() as usize;
+        // Looked up before anything is counted as its author's: what is said again says nothing of the
+        // author, who would otherwise be silenced by whoever repeats it.
+        let replayed = Id::try_from(&id.0[..]).is_ok_and(|key| self.seen.contains(&key));
+        let now = Instant::now();
         let taken = self.spared(&from)
-            || self
-                .limiter
-                .message(from, author, topic, peers, Instant::now());
+            || match replayed {
+                true => self.limiter.repeated(from, topic, now),
+                false => self.limiter.message(from, author, topic, peers, now),
+            };
         if !taken {
             self.counters.gossip_limited.add(1);
             return self.message_dropped(Verdict::new(self.feedback_sender.clone(), id, from, 0));
         }
-        if Id::try_from(&id.0[..]).is_ok_and(|key| self.seen.contains(&key)) {
+        if replayed {
             self.counters.replayed.add(1);
             let verdict = Verdict::new(self.feedback_sender.clone(), id, from, 0);
             self.message_arrived(verdict.key());

@@ -18,6 +18,7 @@ use crate::commands::{Command, Publish};
 use crate::config::{SwarmLimits, parse_addr, parse_peer, split_peer};
 use crate::content;
 use crate::error::SwarmError;
+use crate::memory::resident_bytes;
 use crate::names::{Resolver, is_named, resolve};
 use crate::peers::PeerInfo;
 use crate::reach::{ReachInfo, scope};
@@ -400,7 +401,12 @@ impl Swarm {
 
     /// The counters.
     pub fn stats(&self) -> SwarmStats {
-        self.shared.counters.snapshot()
+        let waiting = &self.shared.publishes;
+        SwarmStats {
+            publish_waiting: (waiting.max_capacity() - waiting.capacity()) as u64,
+            memory_bytes: resident_bytes().unwrap_or(0),
+            ..self.shared.counters.snapshot()
+        }
     }
 
     /// Disconnects, stops everything and lets go of the block store; every later call on any clone

@@ -67,6 +67,7 @@ mod seen;
 mod sole;
 mod start;
 mod stats;
+mod wants;
 mod watched;
 mod whereabouts;
 
@@ -86,5 +87,5 @@ pub use names::Resolver;
 pub use peers::PeerInfo;
 pub use reach::{Reach, ReachInfo, Reachability, RelayLimits};
 pub use start::{LOG_FILTER, start, start_with};
-pub use stats::SwarmStats;
+pub use stats::{PRESENT, SwarmStats};
 pub use whereabouts::Whereabouts;

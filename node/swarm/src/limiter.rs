@@ -161,6 +161,16 @@ impl Usage {
         }
     }
 
+    fn lane(&mut self, topic: &str, rate: Rate, now: Instant) -> &mut Lane {
+        let topic = match self.gossip.len() < MAX_TOPICS || self.gossip.contains_key(topic) {
+            true => topic,
+            false => OTHER_TOPICS,
+        };
+        self.gossip
+            .entry(topic.to_owned())
+            .or_insert_with(|| Lane::new(rate, now))
+    }
+
     fn fade(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.faded).as_secs_f64();
         self.faded = self.faded.max(now);
@@ -202,17 +212,7 @@ impl<P: Copy + Eq + Hash> Limiter<P> {
         let own = author == peer;
         let known = own || self.authors.contains_key(&author);
         let usage = self.usage(peer, now);
-        let topic = match usage.gossip.len() < MAX_TOPICS || usage.gossip.contains_key(topic) {
-            true => topic,
-            false => OTHER_TOPICS,
-        };
-        let lane = match usage.gossip.get_mut(topic) {
-            Some(lane) => lane,
-            None => usage
-                .gossip
-                .entry(topic.into())
-                .or_insert_with(|| Lane::new(rate, now)),
-        };
+        let lane = usage.lane(topic, rate, now);
         let within = lane.all.take(rate, now);
         let tolerated = lane.forwarded.take(times(rate, FORWARDED), now);
         let peers = u32::try_from(peers).unwrap_or(u32::MAX);
@@ -230,6 +230,21 @@ impl<P: Copy + Eq + Hash> Limiter<P> {
             return false;
         }
         self.topic(topic, rate, now) || shared
+    }
+
+    /// Counts a message that `peer` brought though it was taken in before: whoever wrote it, and what
+    /// others say on the topic, have no part in it. False when it is one too many.
+    pub(crate) fn repeated(&mut self, peer: P, topic: &str, now: Instant) -> bool {
+        let Some(rate) = self.gossip else {
+            return true;
+        };
+        let usage = self.usage(peer, now);
+        let lane = usage.lane(topic, rate, now);
+        let within = lane.all.take(rate, now);
+        if !lane.forwarded.take(times(rate, FORWARDED), now) {
+            usage.offend(1, now);
+        }
+        within
     }
 
     /// Counts a message of an author who is not its forwarder.
@@ -425,6 +440,19 @@ mod tests {
         let flood = (0..400).filter(|n| limiter.message(1, 100 + n % 12, "a", 2, now));
         assert_eq!(flood.count(), 0);
         assert_eq!(limiter.offences(&1), 380);
+    }
+
+    #[test]
+    fn who_repeats_what_an_author_said_does_not_silence_the_author() {
+        let now = Instant::now();
+        let mut limiter = Limiter::new(Some(RATE), None);
+        let (author, honest, replayer) = (1u32, 2, 3);
+        let again = (0..500).filter(|_| limiter.repeated(replayer, "a", now));
+        assert_eq!(again.count(), 20, "as many as a peer may send");
+        assert!(limiter.offences(&replayer) > 400);
+        // A quarter of a peer's rate, none of which the replayer has taken.
+        let heard = (0..9).filter(|_| limiter.message(honest, author, "a", 2, now));
+        assert_eq!(heard.count(), 5);
     }
 
     #[test]

@@ -49,12 +49,16 @@ impl Names {
     }
 }
 
-/// The id of a gossip message: SHA-256 over topic and content, so the same content on the same
-/// topic is one message no matter who publishes it.
-pub(crate) fn message_id(topic: &str, data: &[u8]) -> [u8; MESSAGE_ID_BYTES] {
+/// The id of a gossip message: SHA-256 over topic, author and content, so the same content of one
+/// author on one topic is one message, however often it is published. The author is part of it: whoever
+/// says what another will say, or has just said, would otherwise keep the true message from everybody
+/// it reaches first.
+pub(crate) fn message_id(topic: &str, author: &[u8], data: &[u8]) -> [u8; MESSAGE_ID_BYTES] {
     let mut hash = Sha256::new();
-    hash.update((topic.len() as u64).to_be_bytes());
-    hash.update(topic.as_bytes());
+    for part in [topic.as_bytes(), author] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
     hash.update(data);
     hash.finalize().into()
 }
@@ -77,8 +81,10 @@ mod tests {
     }
 
     #[test]
-    fn message_ids_separate_topic_from_content() {
-        assert_eq!(message_id("a", b"bc"), message_id("a", b"bc"));
-        assert_ne!(message_id("a", b"bc"), message_id("ab", b"c"));
+    fn message_ids_separate_topic_author_and_content() {
+        assert_eq!(message_id("a", b"b", b"cd"), message_id("a", b"b", b"cd"));
+        assert_ne!(message_id("a", b"b", b"cd"), message_id("ab", b"", b"cd"));
+        assert_ne!(message_id("a", b"b", b"cd"), message_id("a", b"bc", b"d"));
+        assert_ne!(message_id("a", b"b", b"cd"), message_id("a", b"x", b"cd"));
     }
 }

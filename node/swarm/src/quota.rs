@@ -9,16 +9,16 @@ use libp2p::PeerId;
 
 /// Keys kept for one peer.
 const PER_PEER: usize = 1024;
-/// Keys kept together.
-const TOTAL: usize = 16_384;
 /// How long a key counts: as long as the DHT keeps it.
 const KEPT: Duration = Duration::from_secs(48 * 3600);
 /// Pause between two looks for what is too old.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// See the module documentation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Quota {
+    /// Keys kept together.
+    most: usize,
     peers: HashMap<PeerId, HashMap<u64, Instant>>,
     total: usize,
     expired: Option<Instant>,
@@ -26,6 +26,17 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
+    /// Room for so many keys of all peers together.
+    pub(crate) fn new(most: usize) -> Self {
+        Quota {
+            most,
+            peers: HashMap::new(),
+            total: 0,
+            expired: None,
+            hasher: RandomState::new(),
+        }
+    }
+
     /// Whether one more key of a peer may be kept; counts it if so. A key that is kept already may
     /// be renewed.
     pub(crate) fn take(&mut self, peer: PeerId, key: &impl Hash, now: Instant) -> bool {
@@ -35,7 +46,7 @@ impl Quota {
             *at = now;
             return true;
         }
-        let room = keys.len() < PER_PEER && self.total < TOTAL;
+        let room = keys.len() < PER_PEER && self.total < self.most;
         if room {
             keys.insert(key, now);
             self.total += 1;
@@ -43,6 +54,11 @@ impl Quota {
             self.peers.remove(&peer);
         }
         room
+    }
+
+    /// Keys kept now.
+    pub(crate) fn len(&self) -> usize {
+        self.total
     }
 
     /// Forgets what the DHT has forgotten; looks no oftener than once a minute, and says whether it did.
@@ -68,7 +84,8 @@ mod tests {
     #[test]
     fn one_peer_cannot_take_the_place_of_others() {
         let now = Instant::now();
-        let mut quota = Quota::default();
+        const TOTAL: usize = 16_384;
+        let mut quota = Quota::new(TOTAL);
         let (greedy, modest) = (PeerId::random(), PeerId::random());
         let taken = (0..5000).filter(|n| quota.take(greedy, n, now)).count();
         assert_eq!(taken, PER_PEER);

@@ -29,6 +29,7 @@ use crate::inbound::Inbound;
 use crate::names::or_system;
 use crate::protocol::Names;
 use crate::stats::Counters;
+use crate::wants;
 
 /// Log directives (in the syntax of `tracing_subscriber::EnvFilter`) that silence what the
 /// libraries underneath report as errors though it is daily life, such as a failed dial.
@@ -130,6 +131,9 @@ pub async fn start_with(
             swarm.shutdown().await;
             return Err(SwarmError::Listen { addr: text, reason });
         }
+    }
+    if !options.gated {
+        tokio::spawn(wants::watch(Arc::downgrade(&swarm.shared)));
     }
     // Only now: a peer met earlier would be told that this node listens nowhere.
     let peers = bootstrap.into_iter().chain(public_dht).collect();

@@ -4,8 +4,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Counts since the swarm was started, except `connected`, `connections`, `relayed`, `banned` and
-/// `banned_ips`, which are present numbers.
+/// The statistics that are present numbers; those of stores and queues are of the last half
+/// second.
+pub const PRESENT: [&str; 13] = [
+    "connected",
+    "connections",
+    "relayed",
+    "banned",
+    "banned_ips",
+    "wants",
+    "dht_records",
+    "dht_provided",
+    "inbound_bytes",
+    "request_bytes",
+    "requests_open",
+    "publish_waiting",
+    "memory_bytes",
+];
+
+/// Counts since the swarm was started, except those in [`PRESENT`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SwarmStats {
     /// Messages published to at least one peer.
@@ -53,6 +70,24 @@ pub struct SwarmStats {
     pub replies_dropped: u64,
     /// Announcements and records for the DHT that were refused.
     pub records_refused: u64,
+    /// Blocks that peers want over bitswap, when last looked at.
+    pub wants: u64,
+    /// Peers parted with because they wanted too many.
+    pub wants_cut: u64,
+    /// Records of others kept in the DHT now.
+    pub dht_records: u64,
+    /// Announcements of content by others kept in the DHT now.
+    pub dht_provided: u64,
+    /// Bytes of gossip handed out and not yet judged.
+    pub inbound_bytes: u64,
+    /// Bytes of requests handed out and not yet answered, and of replies not yet sent.
+    pub request_bytes: u64,
+    /// Requests being answered or answers being sent.
+    pub requests_open: u64,
+    /// Messages that wait to be published.
+    pub publish_waiting: u64,
+    /// Resident memory of the process in bytes; 0 where the system does not tell.
+    pub memory_bytes: u64,
     /// Times a peer was banned for misconduct.
     pub bans: u64,
     /// Peers banned now.
@@ -109,6 +144,15 @@ counters!(
     requests_bad,
     replies_dropped,
     records_refused,
+    wants,
+    wants_cut,
+    dht_records,
+    dht_provided,
+    inbound_bytes,
+    request_bytes,
+    requests_open,
+    publish_waiting,
+    memory_bytes,
     bans,
     banned,
     banned_ips,

@@ -73,22 +73,58 @@ pub async fn peers(args: PeersArgs, ctx: &Context) -> anyhow::Result<()> {
     ctx.show(&network, || summary(&network))
 }
 
+/// What of the statistics stands beside the limits.
+const IN_USE: [&str; 20] = [
+    "connections",
+    "relayed",
+    "refused_connections",
+    "memory_bytes",
+    "requests_open",
+    "request_bytes",
+    "requests_limited",
+    "requests_bad",
+    "inbound_bytes",
+    "inbound_dropped",
+    "gossip_limited",
+    "publish_waiting",
+    "publish_dropped",
+    "forward_dropped",
+    "wants",
+    "wants_cut",
+    "dht_records",
+    "dht_provided",
+    "records_refused",
+    "bans",
+];
+
 fn table(peers: &[Peer], width: Option<usize>) -> String {
     if peers.is_empty() {
         return "no peers are connected".to_owned();
     }
-    let mut table = Table::new(&["PEER", "IN", "VIA", "MESH", "SCORE", "AGENT", "ADDRESSES"]);
+    let mut table = Table::new(&[
+        "PEER",
+        "IN",
+        "VIA",
+        "LINKS",
+        "MESH",
+        "SCORE",
+        "LIMITED",
+        "AGENT",
+        "ADDRESSES",
+    ]);
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
     for peer in peers {
         table.row([
             peer.peer_id.clone(),
             yes(peer.admitted),
             if peer.relayed { "relay" } else { "direct" }.to_owned(),
+            peer.connections.to_string(),
             yes(peer.in_mesh),
             peer.score
                 .filter(|_| peer.admitted)
                 .map(|score| format!("{score:.1}"))
                 .unwrap_or_default(),
+            peer.limited.to_string(),
             peer.agent.clone().unwrap_or_default(),
             peer.addrs.join(" "),
         ]);
@@ -111,9 +147,15 @@ fn summary(network: &NetworkView) -> String {
         .as_object()
         .into_iter()
         .flatten()
-        .filter(|(_, value)| !value.is_null())
+        // Pairs of numbers are shown under names of their own.
+        .filter(|(_, value)| !value.is_null() && !value.is_object())
         .map(|(name, value)| format!("{} {}", render::clean_line(name), render::value(value)))
         .collect();
+    let used = IN_USE.iter().filter_map(|name| {
+        let value = network.stats.get(*name)?;
+        Some(format!("{name} {}", render::value(value)))
+    });
+    let used: Vec<String> = used.collect();
     let mut reach = render::clean_line(&network.reach);
     if network.relays_for_others {
         reach.push_str(", relays for others");
@@ -137,6 +179,7 @@ fn summary(network: &NetworkView) -> String {
     }
     pairs.push(("kept away", list(&bans, "nobody")));
     pairs.push(("limits", limits.join("\n")));
+    pairs.push(("in use, refused", used.join("\n")));
     render::fields(&pairs)
 }
 

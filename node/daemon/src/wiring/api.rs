@@ -345,15 +345,17 @@ impl Node for PagiNode {
         let mut event: Event = event_now(kind, source, request.payload);
         event.twin_id = request.twin_id;
         event.subject = request.subject;
-        let seq = self
-            .store
-            .append_event(event.clone())
-            .await
-            .map_err(store_error)?;
         let shared = task.is_some();
-        if let Some(task) = task {
-            self.hive.share_task(task).await.map_err(hive_error)?;
-        }
+        let share = async {
+            match task {
+                Some(task) => self.hive.share_task(task).await,
+                None => Ok(()),
+            }
+        };
+        // Side by side, so that both are in one commit.
+        let (seq, sent) = tokio::join!(self.store.append_event(event.clone()), share);
+        let seq = seq.map_err(store_error)?;
+        sent.map_err(hive_error)?;
         let logged = LoggedEvent { seq, event };
         Ok(PublishedEvent { logged, shared })
     }

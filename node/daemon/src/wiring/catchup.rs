@@ -97,20 +97,20 @@ impl Catchup {
     }
 
     /// Puts a message that this node is about to publish into the log, if it is one that is kept;
-    /// durably, when this returns.
+    /// durably, when this returns. Says whether it is.
     ///
     /// # Errors
     /// [`NetworkError`] where there is no room, because others are too far behind, or the store fails.
-    pub async fn log(&self, data: &[u8]) -> Result<(), NetworkError> {
+    pub async fn log(&self, data: &[u8]) -> Result<bool, NetworkError> {
         let Some(key) = key_of(data) else {
-            return Ok(());
+            return Ok(false);
         };
         let (done, answer) = oneshot::channel();
         let data = data.to_vec();
         self.tell(Command::Log { key, data, done }).await;
         let closed = |_| NetworkError("the node is shutting down".to_owned());
         match tokio::time::timeout(ROOM_TIME, answer).await {
-            Ok(answer) => answer.map_err(closed)?,
+            Ok(answer) => answer.map_err(closed)?.map(|()| true),
             Err(_) => Err(NetworkError(
                 "other nodes are too far behind to take more messages; try again later".to_owned(),
             )),

@@ -9,6 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use cid::Cid;
+use futures::StreamExt;
 use pagi_hive::{
     Hive, HiveError, Judgement,
     ports::{Content, Gossip, NetworkError, Topic},
@@ -47,6 +48,11 @@ const QUEUED_VOTES: usize = 256;
 /// Coordination messages that wait for the hive; more are dropped, and said again by who sent them.
 const QUEUED_NEWS: usize = 1024;
 
+/// Own messages that are durably logged and on their way to the network; with more, publishing waits.
+const UNDER_WAY: usize = 1024;
+/// Coordination messages judged at the same time: their writes share commits.
+const JUDGED_AT_ONCE: usize = 64;
+
 /// The names of the gossip topics.
 pub struct Topics {
     pub coordination: String,
@@ -59,6 +65,8 @@ pub struct Network {
     swarm: Swarm,
     topics: Topics,
     catchup: Catchup,
+    /// Places for what is on its way to the network.
+    under_way: Arc<Semaphore>,
     /// How often a peer misbehaved. A counter behind a lock, as the hive calls it from anywhere.
     strikes: Mutex<BTreeMap<String, u32>>,
 }
@@ -69,8 +77,26 @@ impl Network {
             swarm,
             topics,
             catchup,
+            under_way: Arc::new(Semaphore::new(UNDER_WAY)),
             strikes: Mutex::default(),
         }
+    }
+}
+
+impl Network {
+    /// Hands a message that is in the log to the network: slow receivers hold up its author only when
+    /// many wait. What fails here is found by comparing logs.
+    async fn send_soon(&self, data: Vec<u8>) -> Result<(), NetworkError> {
+        let place = self.under_way.clone().acquire_owned().await;
+        let place = place.map_err(failed)?;
+        let (swarm, topic) = (self.swarm.clone(), self.topics.coordination.clone());
+        tokio::spawn(async move {
+            if let Err(error) = swarm.publish(&topic, data).await {
+                tracing::debug!(%error, "a logged message was not gossiped");
+            }
+            drop(place);
+        });
+        Ok(())
     }
 }
 
@@ -83,7 +109,10 @@ impl Gossip for Network {
     async fn publish(&self, topic: Topic, data: Vec<u8>) -> Result<(), NetworkError> {
         if topic == Topic::Coordination {
             // Once this is done the message is not lost, whatever becomes of it below.
-            self.catchup.log(&data).await?;
+            let logged = self.catchup.log(&data).await?;
+            if logged {
+                return self.send_soon(data).await;
+            }
         }
         let topic = match topic {
             Topic::Coordination => &self.topics.coordination,
@@ -257,14 +286,24 @@ pub fn pump(
         let (hive, work, network) = (hive.clone(), work.clone(), network.clone());
         let board = desk.board.clone();
         async move {
-            while let Some(message) = reading.recv().await {
-                let judge = hive.gossip(Topic::Coordination, &message.author_peer, &message.data);
-                let judgement = network
-                    .catchup
-                    .heard(&message.author_peer, &message.data, judge)
-                    .await;
-                settle(&work, &board, judgement, message);
-            }
+            let (hive, catchup) = (&hive, &network.catchup);
+            let waiting = futures::stream::poll_fn(|cx| reading.poll_recv(cx));
+            waiting
+                .map(|message| async move {
+                    let judge =
+                        hive.gossip(Topic::Coordination, &message.author_peer, &message.data);
+                    let judgement = catchup
+                        .heard(&message.author_peer, &message.data, judge)
+                        .await;
+                    (judgement, message)
+                })
+                // Begun and settled in the order of arrival.
+                .buffered(JUDGED_AT_ONCE)
+                .for_each(|(judgement, message)| {
+                    settle(&work, &board, judgement, message);
+                    std::future::ready(())
+                })
+                .await;
         }
     });
     let brought = work.clone();

@@ -9,7 +9,9 @@ use pagi_api::{
 };
 use pagi_messages::Did;
 use pagi_store::{Store, StoreError};
-use pagi_swarm::{Rate, Reach, Reachability, RelayLimits, Swarm, SwarmLimits, SwarmOptions};
+use pagi_swarm::{
+    PRESENT, Rate, Reach, Reachability, RelayLimits, Swarm, SwarmLimits, SwarmOptions,
+};
 use pagi_twin::now_ms;
 use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinHandle};
@@ -202,37 +204,23 @@ pub async fn view(
         public_dht_peers: reach.public_dht_peers,
         port_mapping: reach.port_mapping,
         bans,
-        limits: limits_value(swarm.limits()),
+        limits: limits_value(swarm.limits())?,
         stats: serde_json::to_value(swarm.stats()).map_err(internal)?,
     })
 }
 
-fn limits_value(limits: &SwarmLimits) -> Value {
-    let rate = |rate: Option<Rate>| rate.map(|rate| rate.per_second);
-    json!({
-        "max_connections": limits.max_connections,
-        "max_connections_per_peer": limits.max_connections_per_peer,
-        "max_connections_per_ip": limits.max_connections_per_ip,
-        "max_memory_bytes": limits.max_memory_bytes,
-        "target_peers": limits.target_peers,
-        "gossip_per_second": rate(limits.gossip_rate),
-        "requests_per_second": rate(limits.request_rate),
-        "max_gossip_bytes": limits.max_gossip_bytes,
-        "max_request_bytes": limits.max_request_bytes,
-    })
+fn limits_value(limits: &SwarmLimits) -> Result<Value, ApiError> {
+    let rate = |rate: Option<Rate>| json!(rate.map(|rate| rate.per_second));
+    let mut all = serde_json::to_value(limits).map_err(internal)?;
+    if let Value::Object(all) = &mut all {
+        all.insert("gossip_per_second".to_owned(), rate(limits.gossip_rate));
+        all.insert("requests_per_second".to_owned(), rate(limits.request_rate));
+    }
+    Ok(all)
 }
 
-/// Statistics that are present numbers; the others count.
-const PRESENT: [&str; 8] = [
-    "connected",
-    "connections",
-    "relayed",
-    "banned",
-    "banned_ips",
-    "sync_log_messages",
-    "sync_log_bytes",
-    "sync_waiting",
-];
+/// Statistics of the log that are present numbers.
+const PRESENT_LOG: [&str; 3] = ["sync_log_messages", "sync_log_bytes", "sync_waiting"];
 
 /// The counters of the network and of the log that other nodes catch up from, in one object.
 pub fn statistics(swarm: &Swarm, catchup: &Catchup) -> Result<Value, ApiError> {
@@ -254,13 +242,26 @@ pub async fn metrics(swarm: &Swarm, catchup: &Catchup, members: usize) -> Result
         ));
     };
     for (name, value) in stats.as_object().into_iter().flatten() {
-        let present = PRESENT.contains(&name.as_str());
+        let name = name.as_str();
+        let present = PRESENT.contains(&name) || PRESENT_LOG.contains(&name);
         put(
             &format!("pagi_swarm_{name}"),
             if present { "gauge" } else { "counter" },
             "See the swarm statistics.",
             value.as_f64().unwrap_or(0.0),
         );
+    }
+    let limits = limits_value(swarm.limits())?;
+    for (name, value) in limits.as_object().into_iter().flatten() {
+        // What is not limited, and pairs whose numbers have names of their own, are left out.
+        if let Some(value) = value.as_f64() {
+            put(
+                &format!("pagi_swarm_limit_{name}"),
+                "gauge",
+                "See the limits of the swarm.",
+                value,
+            );
+        }
     }
     put(
         "pagi_swarm_members",

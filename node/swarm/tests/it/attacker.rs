@@ -2,13 +2,19 @@
 //! sends is encoded here by hand, so that nothing a library would refuse to send is out of reach.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::SwarmEvent;
-use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, SwarmBuilder, noise, tcp, yamux};
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{
+    Multiaddr, PeerId, Stream, StreamProtocol, SwarmBuilder, identify, noise, tcp, yamux,
+};
+use pagi_messages::{SigningIdentity, Verified, content::to_dag_cbor};
+use pagi_swarm::Whereabouts;
+use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -18,8 +24,23 @@ pub type Refused = Box<dyn std::error::Error + Send + Sync>;
 
 /// Gossip in the default swarm.
 const GOSSIP: &str = "/pagi/pagi/meshsub/1.1.0";
+/// Blocks, whatever the swarm.
+const BITSWAP: &str = "/ipfs/bitswap/1.2.0";
+/// The DHT of the default swarm.
+const KAD: &str = "/pagi/pagi/kad/1";
 /// How long the victim may take to accept a connection or a stream.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What an attacker speaks by itself; everything else it says by hand.
+#[derive(NetworkBehaviour)]
+#[behaviour(prelude = "libp2p::swarm::derive_prelude")]
+struct Speech {
+    streams: libp2p_stream::Behaviour,
+    identify: Toggle<identify::Behaviour>,
+}
+
+/// Makes the answer to a frame of the DHT.
+pub type Answers = fn(&[u8]) -> Vec<u8>;
 
 /// One hostile identity with a connection to one victim.
 pub struct Attacker {
@@ -28,12 +49,29 @@ pub struct Attacker {
     victim: PeerId,
     control: libp2p_stream::Control,
     connected: watch::Receiver<bool>,
-    tasks: [JoinHandle<()>; 3],
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Attacker {
     /// Connects to a multiaddr that ends in `/p2p/PEERID`, from the loopback address `from`.
     pub async fn connect(target: &str, from: IpAddr) -> Result<Attacker, Refused> {
+        Attacker::enter(target, from, None).await
+    }
+
+    /// Connects, passes for a node of the swarm and answers questions to the DHT.
+    pub async fn connect_as_member(
+        target: &str,
+        from: IpAddr,
+        answers: Answers,
+    ) -> Result<Attacker, Refused> {
+        Attacker::enter(target, from, Some(answers)).await
+    }
+
+    async fn enter(
+        target: &str,
+        from: IpAddr,
+        answers: Option<Answers>,
+    ) -> Result<Attacker, Refused> {
         let target: Multiaddr = target.parse()?;
         let victim = target
             .iter()
@@ -50,14 +88,24 @@ impl Attacker {
                 noise::Config::new,
                 yamux::Config::default,
             )?
-            .with_behaviour(|_| libp2p_stream::Behaviour::new())?
+            .with_behaviour(|key| Speech {
+                streams: libp2p_stream::Behaviour::new(),
+                identify: answers
+                    .map(|_| identify::Config::new("/pagi/pagi/1".into(), key.public()))
+                    .map(identify::Behaviour::new)
+                    .into(),
+            })?
             .with_swarm_config(|config| {
                 config.with_idle_connection_timeout(Duration::from_secs(24 * 3600))
             })
             .build();
-        let mut control = swarm.behaviour().new_control();
-        // A peer that takes no gossip is none to gossipsub, which then closes its ears to it as well.
-        let mut heard = control.accept(StreamProtocol::new(GOSSIP))?;
+        let mut control = swarm.behaviour().streams.new_control();
+        // A peer that takes no gossip is none to gossipsub, which then closes its ears to it as well; and
+        // so it is with bitswap.
+        let mut heard = futures::stream::select(
+            control.accept(StreamProtocol::new(GOSSIP))?,
+            control.accept(StreamProtocol::new(BITSWAP))?,
+        );
         let listener = tokio::spawn(async move {
             let mut streams = JoinSet::new();
             while let Some((_, mut stream)) = heard.next().await {
@@ -67,6 +115,24 @@ impl Attacker {
                 });
             }
         });
+        let mut tasks = vec![listener];
+        if let Some(answers) = answers {
+            // A place of its own, so that it is worth asking.
+            swarm.add_external_address(format!("/ip4/{from}/tcp/1").parse()?);
+            let mut asked = control.accept(StreamProtocol::new(KAD))?;
+            tasks.push(tokio::spawn(async move {
+                let mut streams = JoinSet::new();
+                while let Some((_, mut stream)) = asked.next().await {
+                    streams.spawn(async move {
+                        while let Ok(question) = read_frame(&mut stream).await {
+                            if send(&mut stream, &answers(&question)).await.is_err() {
+                                return;
+                            }
+                        }
+                    });
+                }
+            }));
+        }
         let peer = *swarm.local_peer_id();
         let (way, carrier) = through(from, &target).await?;
         swarm.dial(
@@ -102,8 +168,25 @@ impl Attacker {
             victim,
             control,
             connected,
-            tasks: [task, carrier, listener],
+            tasks: {
+                tasks.extend([task, carrier]);
+                tasks
+            },
         })
+    }
+
+    /// A record that says where this attacker is to be found, signed as it should be.
+    pub fn whereabouts(&self) -> Vec<u8> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_millis() as u64);
+        let body = Whereabouts {
+            peer_id: self.peer.to_string(),
+            addrs: vec!["/ip4/127.0.0.1/tcp/1".into()],
+            issued_ms: now,
+            expires_ms: now + 3_600_000,
+        };
+        let signed = Verified::sign(&identity(&self.key), body).expect("it can be signed");
+        to_dag_cbor(signed.as_signed()).expect("it can be encoded")
     }
 
     /// Whether the victim still is connected.
@@ -291,5 +374,65 @@ pub fn wantlist(count: u32, salt: u64) -> Vec<u8> {
     }
     let mut message = Vec::new();
     bytes(1, &list, &mut message);
+    frame(&message)
+}
+
+fn identity(key: &Keypair) -> SigningIdentity {
+    let key = key.clone().try_into_ed25519().expect("an Ed25519 key");
+    let mut seed = [0; 32];
+    seed.copy_from_slice(key.secret().as_ref());
+    SigningIdentity::from_seed(&seed)
+}
+
+/// Where the DHT keeps the whereabouts of a key's DID.
+pub fn record_key(key: &Keypair) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(b"pagi-whereabouts/1\0");
+    hash.update(identity(key).did().as_str());
+    [&[0x12, 32][..], &hash.finalize()].concat()
+}
+
+/// Reads a frame of the DHT, up to 16 KiB.
+async fn read_frame(stream: &mut Stream) -> Result<Vec<u8>, Refused> {
+    let (mut length, mut shift) = (0usize, 0);
+    loop {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await?;
+        length |= usize::from(byte[0] & 0x7f) << shift;
+        shift += 7;
+        if byte[0] & 0x80 == 0 {
+            break;
+        }
+        if shift > 14 {
+            return Err("a long frame".into());
+        }
+    }
+    let mut data = vec![0; length.min(16 * 1024)];
+    stream.read_exact(&mut data).await?;
+    Ok(data)
+}
+
+/// Answers every question to the DHT with twenty nodes that are not there, and a record that is none.
+pub fn poison(question: &[u8]) -> Vec<u8> {
+    // The question's kind and key come first in the questions of libp2p.
+    let kind = question.get(1).copied().unwrap_or(4);
+    let mut message = Vec::new();
+    number(1, u64::from(kind), &mut message);
+    if kind == 1 {
+        let mut record = Vec::new();
+        bytes(1, &[9; 34], &mut record);
+        bytes(2, &[9; 500], &mut record);
+        bytes(3, &record, &mut message);
+    }
+    for n in 0..20u8 {
+        let peer = Keypair::generate_ed25519().public().to_peer_id();
+        let addr: Multiaddr = format!("/ip4/127.250.0.{}/tcp/1", n + 1)
+            .parse()
+            .expect("an address");
+        let mut node = Vec::new();
+        bytes(1, &peer.to_bytes(), &mut node);
+        bytes(2, &addr.to_vec(), &mut node);
+        bytes(8, &node, &mut message);
+    }
     frame(&message)
 }

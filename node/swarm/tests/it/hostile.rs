@@ -9,7 +9,8 @@ use std::time::Duration;
 use pagi_swarm::{Rate, SwarmConfig};
 
 use crate::attacker::{
-    Attacker, add_provider, frame, packet, put_value, read_all, send, signed, unsigned, wantlist,
+    Attacker, add_provider, frame, packet, poison, put_value, read_all, record_key, send, signed,
+    unsigned, wantlist,
 };
 use crate::support::{DEADLINE, Node, mesh, node, node_with, until};
 
@@ -169,6 +170,26 @@ async fn a_replayed_message_is_taken_once_though_gossip_has_forgotten_it() {
         victim.swarm.stats().accepted == 2
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_says_first_what_another_will_say_does_not_silence_it() {
+    let (mut victim, honest) = pair(169, |_| ()).await;
+    let mut attacker = Attacker::connect(&victim.addr().await, from(71))
+        .await
+        .unwrap();
+    let mut stream = attacker.gossip().await.unwrap();
+    let stolen = packet(&[attacker.signed(TOPIC, b"the truth", 1)]);
+    send(&mut stream, &stolen).await.unwrap();
+    // The application sees that it is not of whom it says, and refuses it.
+    let message = victim.message().await;
+    assert_eq!(message.author_peer, attacker.peer.to_string());
+    message.verdict.reject();
+    until("it is judged", || async {
+        victim.swarm.stats().rejected == 1
+    })
+    .await;
+    hears(&mut victim, &honest, "the truth").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -344,6 +365,75 @@ async fn one_peer_cannot_fill_the_dht() {
         victim.swarm.stats().records_refused == 3000 - 1024 + 10
     })
     .await;
+    hears(&mut victim, &honest, "still here").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wants_without_end_is_banned_and_what_it_wanted_is_forgotten() {
+    const ALLOWED: usize = 5000;
+    let (mut victim, honest) = pair(171, |config| {
+        config.limits.max_wants_per_peer = ALLOWED;
+    })
+    .await;
+    let addr = victim.addr().await;
+    let mut modest = Attacker::connect(&addr, from(72)).await.unwrap();
+    let mut stream = modest.open("/ipfs/bitswap/1.2.0").await.unwrap();
+    let some = wantlist(ALLOWED as u32 - 1, 1);
+    send(&mut stream, &some).await.unwrap();
+    until("what it wants is counted", || async {
+        victim.swarm.stats().wants == ALLOWED as u64 - 1
+    })
+    .await;
+    let mut greedy = Attacker::connect(&addr, from(73)).await.unwrap();
+    let mut flood = greedy.open("/ipfs/bitswap/1.2.0").await.unwrap();
+    for salt in 0..1000 {
+        if send(&mut flood, &wantlist(1000, salt)).await.is_err() {
+            break;
+        }
+    }
+    gets_banned(&victim, &mut greedy).await;
+    assert_eq!(victim.swarm.stats().wants_cut, 1);
+    until("its list is gone", || async {
+        victim.swarm.stats().wants == ALLOWED as u64 - 1
+    })
+    .await;
+    assert!(modest.is_connected());
+    hears(&mut victim, &honest, "still here").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn poisoned_records_and_routes_do_not_lead_astray() {
+    let (mut victim, honest) = pair(173, |_| ()).await;
+    let identity = pagi_messages::SigningIdentity::from_seed(&[174; 32]);
+    honest.swarm.announce(&identity).await.unwrap();
+    let addr = victim.addr().await;
+    let mut attacker = Attacker::connect_as_member(&addr, from(74), poison)
+        .await
+        .unwrap();
+    until("it passes for a node", || async {
+        victim.swarm.stats().connected == 2
+    })
+    .await;
+    let mut stream = attacker.open("/pagi/pagi/kad/1").await.unwrap();
+    let key = libp2p::identity::Keypair::ed25519_from_bytes([174; 32]).unwrap();
+    let record = put_value(&record_key(&key), &attacker.whereabouts());
+    send(&mut stream, &record).await.unwrap();
+    until("its record is refused", || async {
+        victim.swarm.stats().records_refused == 1
+    })
+    .await;
+    let place = victim.swarm.resolve(identity.did(), DEADLINE).await;
+    assert_eq!(place.unwrap().unwrap().peer_id, honest.id());
+    // Of a node nobody announced there is only what the attacker says.
+    let nobody = pagi_messages::SigningIdentity::from_seed(&[99; 32]);
+    let place = victim.swarm.resolve(nobody.did(), Duration::from_secs(20));
+    assert_eq!(place.await.unwrap(), None);
+    for _ in 0..20 {
+        if send(&mut stream, &record).await.is_err() {
+            break;
+        }
+    }
+    gets_banned(&victim, &mut attacker).await;
     hears(&mut victim, &honest, "still here").await;
 }
 

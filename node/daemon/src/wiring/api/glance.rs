@@ -193,6 +193,8 @@ impl PagiNode {
                 relayed: peer.relayed,
                 in_mesh: peer.in_mesh,
                 score: peer.score,
+                connections: peer.connections,
+                limited: peer.limited,
             })
             .collect())
     }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use futures::StreamExt;
 use pagi_hive::{Hive, Judgement, ports::NetworkError};
 use pagi_messages::Did;
 use pagi_store::{Batch, LogKey, Store, StoreError};
@@ -42,6 +43,8 @@ const GONE: Duration = Duration::from_secs(120);
 const COMPARES: Duration = Duration::from_secs(600);
 /// How long a node that kept this one waiting for nothing comes last.
 const LAST: Duration = Duration::from_secs(600);
+/// Fetched messages judged at the same time.
+const JUDGED_AT_ONCE: usize = 64;
 /// Nodes remembered.
 const MAX_PEERS: usize = 4096;
 /// Requests one node may make at once, and per second.
@@ -621,17 +624,23 @@ impl Task {
             return;
         };
         self.work.spawn(async move {
-            for (key, data) in new {
-                let judgement = hive.caught_up(&data).await;
-                if let Judgement::Reject(reason) | Judgement::Ignore(reason) = &judgement {
-                    tracing::debug!(author = %key.0, reason, "a fetched message was not taken");
-                }
-                let data = (judgement == Judgement::Accept).then_some(data);
-                let settled = Command::Settle {
-                    key,
-                    data,
-                    synced: true,
-                };
+            let hive = &hive;
+            let mut settled = futures::stream::iter(new)
+                .map(|(key, data)| async move {
+                    let judgement = hive.caught_up(&data).await;
+                    if let Judgement::Reject(reason) | Judgement::Ignore(reason) = &judgement {
+                        tracing::debug!(author = %key.0, reason, "a fetched message was not taken");
+                    }
+                    let data = (judgement == Judgement::Accept).then_some(data);
+                    Command::Settle {
+                        key,
+                        data,
+                        synced: true,
+                    }
+                })
+                // Their writes share commits.
+                .buffered(JUDGED_AT_ONCE);
+            while let Some(settled) = settled.next().await {
                 if back.send(settled).await.is_err() {
                     break;
                 }

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! hostile [--honest 7] [--attackers 3] [--seconds 60] [--rate 5] [--identities 1000]
-//!         [--attacks spam,forged,topics,requests,slow,dht,identities,wants]
+//!         [--attacks unsigned,forged,replayed,…] [--spam 10000]
 //! ```
-//! The honest nodes run in this process, meshed over loopback, and publish `--rate` messages a second
-//! each; the attackers run in another one, each from a loopback address of its own, and come back
-//! under a new name whenever they are thrown out. Prints one JSON document: the share of the honest
-//! messages that arrived at the other honest nodes, the memory of the honest process before and at
-//! most, and what the nodes counted.
+//! The honest nodes run in this process, meshed over loopback, publish `--rate` messages a second each,
+//! ask each other and look each other up in the DHT. The attackers run in another process; each does
+//! all of the attacks at once, and comes back under a new name and from a new address whenever it is
+//! thrown out. Prints one JSON document: the share of the honest messages that arrived at the other
+//! honest nodes, the memory of the honest process before and at most, what the nodes counted, and what
+//! the attackers sent.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,20 +17,19 @@
     reason = "a measuring program, not part of a node"
 )]
 
+mod attack;
 #[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/it/attacker.rs"]
+#[path = "../../tests/it/attacker.rs"]
 mod attacker;
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use attacker::{
-    Attacker, Refused, add_provider, packet, put_value, send, signed, unsigned, wantlist,
-};
+use libp2p::identity::Keypair;
+use pagi_messages::SigningIdentity;
 use pagi_swarm::{LOG_FILTER, Swarm, SwarmConfig, start};
 use serde_json::{Value, json};
 
@@ -43,19 +43,21 @@ struct Options {
     seconds: u64,
     rate: u64,
     identities: usize,
+    /// Messages a second of all spammers together.
+    spam: u64,
     attacks: Vec<String>,
     victims: Vec<String>,
 }
 
 fn options() -> Options {
-    let all = "spam,forged,topics,requests,slow,dht,identities,wants";
     let mut options = Options {
         honest: 7,
         attackers: 3,
         seconds: 60,
         rate: 5,
         identities: 1000,
-        attacks: all.split(',').map(String::from).collect(),
+        spam: 10_000,
+        attacks: attack::ALL.iter().map(ToString::to_string).collect(),
         victims: Vec::new(),
     };
     let mut args = std::env::args().skip(1);
@@ -70,6 +72,7 @@ fn options() -> Options {
             "--seconds" => options.seconds = number(),
             "--rate" => options.rate = number(),
             "--identities" => options.identities = number() as usize,
+            "--spam" => options.spam = number(),
             "--attacks" => options.attacks = value.split(',').map(String::from).collect(),
             "--victim" => options.victims.push(value),
             other => panic!("{other} is not an option"),
@@ -88,8 +91,25 @@ async fn main() {
     let options = options();
     match options.victims.is_empty() {
         true => println!("{}", defend(options).await),
-        false => attack(options).await,
+        false => println!("{}", attack::all(options).await),
     }
+}
+
+/// The key of an honest node. The attackers know it, so that they can replay what it signed.
+fn seed(n: usize) -> [u8; 32] {
+    let mut seed = [0; 32];
+    seed[0] = n as u8 + 1;
+    seed
+}
+
+fn key(n: usize) -> Keypair {
+    Keypair::ed25519_from_bytes(seed(n)).unwrap()
+}
+
+/// The peer id of the node that a message says it is of.
+fn author(data: &[u8]) -> Option<String> {
+    let n = std::str::from_utf8(data).ok()?.split(' ').nth(1)?;
+    Some(key(n.parse().ok()?).public().to_peer_id().to_string())
 }
 
 // ---- the honest ----
@@ -102,21 +122,23 @@ async fn defend(options: Options) -> Value {
     let mut swarms: Vec<Swarm> = Vec::new();
     let mut bootstrap = Vec::new();
     for n in 0..options.honest {
-        let mut seed = [0; 32];
-        seed[0] = n as u8 + 1;
-        let mut config = SwarmConfig::new(seed, dir.path().join(n.to_string()));
+        let mut config = SwarmConfig::new(seed(n), dir.path().join(n.to_string()));
         config.listen = vec!["/ip4/127.0.0.1/tcp/0".into()];
         config.bootstrap = bootstrap.clone();
         config.limits.spare_loopback = false;
         // All honest ones share one address here.
         config.limits.max_connections_per_ip = 64;
+        // What is replayed is to get past gossipsub's own memory.
+        config.limits.duplicate_seconds = 5;
         let (swarm, mut inbound) = start(config).await.unwrap();
         swarm.subscribe(TOPIC).await.unwrap();
         bootstrap.push(swarm.listen_addrs().await.unwrap().remove(0));
         let heard = Arc::clone(&heard);
         tokio::spawn(async move {
             while let Some(message) = inbound.gossip.recv().await {
-                if message.data.starts_with(b"honest ") {
+                // Like the coordination messages of a node, these say who wrote them.
+                let honest = message.data.starts_with(b"honest ");
+                if honest && author(&message.data).as_deref() == Some(&message.author_peer) {
                     heard
                         .lock()
                         .unwrap()
@@ -147,6 +169,10 @@ async fn defend(options: Options) -> Value {
         }
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
+    for (n, swarm) in swarms.iter().enumerate() {
+        let identity = SigningIdentity::from_seed(&seed(n));
+        swarm.announce(&identity).await.unwrap();
+    }
     let memory = rss_mib();
     let mut attackers = attackers(&options, &bootstrap);
     let (mut most, mut sent) = (memory, 0u64);
@@ -154,6 +180,7 @@ async fn defend(options: Options) -> Value {
     let mut tick = tokio::time::interval(Duration::from_millis(1000 / options.rate.max(1)));
     let failed = Arc::new(AtomicU64::new(0));
     let mut requests = 0u64;
+    let found = Arc::new([const { AtomicU64::new(0) }; 3]);
     while begin.elapsed() < Duration::from_secs(options.seconds) {
         tick.tick().await;
         for (n, swarm) in swarms.iter().enumerate() {
@@ -170,12 +197,28 @@ async fn defend(options: Options) -> Value {
                     failed.fetch_add(1, Ordering::Relaxed);
                 }
             });
+            let (from, whom) = (
+                sent as usize % swarms.len(),
+                (sent as usize + 3) % swarms.len(),
+            );
+            let (from, right) = (swarms[from].clone(), swarms[whom].peer_id().to_owned());
+            let (did, found) = (SigningIdentity::from_seed(&seed(whom)), Arc::clone(&found));
+            tokio::spawn(async move {
+                let place = from.resolve(did.did(), Duration::from_secs(20)).await;
+                let which = match place {
+                    Ok(Some(place)) if place.peer_id == right => 0,
+                    Ok(Some(_)) => 1,
+                    _ => 2,
+                };
+                found[which].fetch_add(1, Ordering::Relaxed);
+            });
         }
         sent += 1;
         most = most.max(rss_mib());
     }
-    let _ = attackers.kill().await;
     tokio::time::sleep(SETTLE).await;
+    let _ = attackers.start_kill();
+    let offered = attackers.wait_with_output().await.unwrap().stdout;
     report(
         &options,
         &swarms,
@@ -184,7 +227,15 @@ async fn defend(options: Options) -> Value {
         json!({
             "before": memory, "most": most, "after": rss_mib(),
         }),
-        json!({"made": requests, "failed": failed.load(Ordering::Relaxed)}),
+        json!({
+            "requests": {"made": requests, "failed": failed.load(Ordering::Relaxed)},
+            "lookups": {
+                "right": found[0].load(Ordering::Relaxed),
+                "wrong": found[1].load(Ordering::Relaxed),
+                "none": found[2].load(Ordering::Relaxed),
+            },
+            "offered": serde_json::from_slice::<Value>(&offered).unwrap_or(Value::Null),
+        }),
     )
     .await
 }
@@ -199,7 +250,10 @@ fn attackers(options: &Options, victims: &[String]) -> tokio::process::Child {
         .args(["--seconds", &options.seconds.to_string()])
         .args(["--identities", &options.identities.to_string()])
         .args(["--attacks", &options.attacks.join(",")])
-        .stdout(Stdio::null())
+        .args(["--spam", &options.spam.to_string()])
+        .args(["--rate", &options.rate.to_string()])
+        .args(["--honest", &options.honest.to_string()])
+        .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap()
@@ -211,7 +265,7 @@ async fn report(
     heard: &Heard,
     sent: u64,
     memory: Value,
-    requests: Value,
+    work: Value,
 ) -> Value {
     let expected = sent * (options.honest * (options.honest - 1)) as u64;
     let arrived: usize = heard.lock().unwrap().values().map(HashSet::len).sum();
@@ -246,12 +300,13 @@ async fn report(
         "honest_banned": honest_banned.count(),
         "identities_banned": banned.len(),
         "memory_mib": memory,
-        "requests": requests,
+        "work": work,
         "counted": {
             "received": sums["received"], "gossip_limited": sums["gossip_limited"],
             "replayed": sums["replayed"], "requests_in": sums["requests_in"],
             "requests_limited": sums["requests_limited"], "requests_bad": sums["requests_bad"],
             "records_refused": sums["records_refused"], "inbound_dropped": sums["inbound_dropped"],
+            "wants_cut": sums["wants_cut"], "rejected": sums["rejected"],
             "refused_connections": sums["refused_connections"], "bans": sums["bans"],
             "banned_ips": sums["banned_ips"], "connected": sums["connected"],
         },
@@ -263,134 +318,4 @@ fn rss_mib() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) / 1024
-}
-
-// ---- the hostile ----
-
-async fn attack(options: Options) {
-    let end = Instant::now() + Duration::from_secs(options.seconds);
-    let mut work = tokio::task::JoinSet::new();
-    for n in 0..options.attackers {
-        let from = IpAddr::from([127, 1, 0, n as u8 + 1]);
-        for (kind, attack) in options.attacks.iter().enumerate() {
-            let victim = options.victims[(n + kind) % options.victims.len()].clone();
-            let (attack, identities) = (attack.clone(), options.identities);
-            work.spawn(async move {
-                if attack == "identities" {
-                    return if n == 0 {
-                        crowd(&victim, IpAddr::from([127, 2, 0, 1]), identities, end).await;
-                    };
-                }
-                while Instant::now() < end {
-                    let done = one(&attack, &victim, from, end).await;
-                    if done.is_err() {
-                        // Thrown out or kept out: as somebody else again.
-                        tokio::time::sleep(Duration::from_millis(200)).await;
-                    }
-                }
-            });
-        }
-    }
-    while work.join_next().await.is_some() {}
-}
-
-/// Many identities from one address, each of which sends a little.
-async fn crowd(victim: &str, from: IpAddr, count: usize, end: Instant) {
-    let mut crowd = Vec::new();
-    for n in 0..count {
-        if Instant::now() > end {
-            return;
-        }
-        let Ok(mut attacker) = Attacker::connect(victim, from).await else {
-            continue;
-        };
-        if let Ok(mut stream) = attacker.gossip().await {
-            let message = attacker.signed(TOPIC, format!("spam crowd {n}").as_bytes(), 1);
-            let _ = send(&mut stream, &packet(&[message])).await;
-        }
-        crowd.push(attacker);
-    }
-    tokio::time::sleep_until(end.into()).await;
-}
-
-/// One attack under one name, until it is thrown out.
-async fn one(attack: &str, victim: &str, from: IpAddr, end: Instant) -> Result<(), Refused> {
-    let mut attacker = Attacker::connect(victim, from).await?;
-    let own = attacker.peer.to_bytes();
-    let stranger = libp2p::identity::Keypair::generate_ed25519();
-    let salt = u64::from_be_bytes(own[own.len() - 8..].try_into()?);
-    let mut n = 0u64;
-    let kad = |attacker: &Attacker, n: u64| {
-        let key = [
-            &[0x12, 32][..],
-            &[3; 16],
-            &salt.to_be_bytes(),
-            &n.to_be_bytes(),
-        ]
-        .concat();
-        match n % 2 {
-            0 => add_provider(&attacker.peer, &key),
-            _ => put_value(&key, &[9; 1000]),
-        }
-    };
-    let protocol = match attack {
-        "spam" | "forged" | "topics" => "/pagi/pagi/meshsub/1.1.0",
-        "requests" | "slow" => "/pagi/pagi/request/1",
-        "dht" => "/pagi/pagi/kad/1",
-        _ => "/ipfs/bitswap/1.2.0",
-    };
-    let mut held = Vec::new();
-    let mut stream = attacker.open(protocol).await?;
-    while Instant::now() < end {
-        n += 1;
-        let data = format!("spam {salt} {n}").into_bytes();
-        match attack {
-            "spam" => send(&mut stream, &packet(&[attacker.signed(TOPIC, &data, n)])).await?,
-            "forged" => {
-                let message = match n % 2 {
-                    0 => unsigned(&own, TOPIC, &data, n),
-                    _ => signed(&stranger, &own, TOPIC, &data, n),
-                };
-                send(&mut stream, &packet(&[message])).await?;
-            }
-            "topics" => {
-                let message = attacker.signed(&format!("topic {n}"), &data, n);
-                send(&mut stream, &packet(&[message])).await?;
-            }
-            "requests" => {
-                stream = attacker.open(protocol).await?;
-                send(
-                    &mut stream,
-                    &[&1000u32.to_be_bytes()[..], &[7; 1000]].concat(),
-                )
-                .await?;
-            }
-            "slow" => {
-                // Half-open, and a megabyte that trickles.
-                let mut slow = attacker.open(protocol).await?;
-                if n.is_multiple_of(2) {
-                    send(&mut slow, &(1u32 << 20).to_be_bytes()).await?;
-                }
-                held.push(slow);
-                for slow in held.iter_mut().rev().take(10) {
-                    let _ = send(slow, &[1]).await;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                held.truncate(500);
-            }
-            "dht" => {
-                let message = kad(&attacker, n);
-                stream = match n % 50 {
-                    0 => attacker.open(protocol).await?,
-                    _ => stream,
-                };
-                send(&mut stream, &message).await?;
-            }
-            _ => send(&mut stream, &wantlist(10_000, salt ^ n)).await?,
-        }
-        if !attacker.is_connected() {
-            return Err("thrown out".into());
-        }
-    }
-    Ok(())
 }
