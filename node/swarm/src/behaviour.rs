@@ -205,6 +205,8 @@ pub(crate) struct NodeBehaviour {
     pub(crate) peers_out: Outbox<PeerEvent>,
     /// Bytes of gossip handed out and not yet judged.
     pub(crate) inbound_bytes: usize,
+    /// Messages of each author handed out and not yet judged.
+    pub(crate) waiting_of: HashMap<PeerId, usize>,
     /// Bytes of requests handed out and not yet answered.
     pub(crate) request_bytes: usize,
     /// Replies that are not sent yet, in bytes, one by one and together.
@@ -298,6 +300,7 @@ impl NodeBehaviour {
             requests_out,
             peers_out,
             inbound_bytes: 0,
+            waiting_of: HashMap::new(),
             request_bytes: 0,
             replying: HashMap::new(),
             reply_bytes: 0,
@@ -433,6 +436,10 @@ fn gossip(
         .mesh_n(4)
         .mesh_n_low(3)
         .mesh_n_high(6)
+        // An own message that comes back is turned away by `events.rs`. gossipsub would hold it against
+        // the peer that brings it; but an honest one that just came takes in, and passes on, whatever
+        // an attacker repeats to it.
+        .allow_self_origin(true)
         // What one packet may make a node check.
         .max_messages_per_rpc(Some(64))
         .history_length(10)

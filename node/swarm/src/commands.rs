@@ -468,9 +468,18 @@ impl NodeBehaviour {
             Feedback::Verdict {
                 id,
                 forwarder,
+                author,
                 bytes,
                 acceptance,
             } => {
+                if let Some(author) = author
+                    && let Some(waiting) = self.waiting_of.get_mut(&author)
+                {
+                    *waiting = waiting.saturating_sub(1);
+                    if *waiting == 0 {
+                        self.waiting_of.remove(&author);
+                    }
+                }
                 self.inbound_bytes = self.inbound_bytes.saturating_sub(bytes);
                 match acceptance {
                     gossipsub::MessageAcceptance::Accept => {

@@ -128,6 +128,9 @@ pub struct SwarmLimits {
     /// Gossip messages (and, separately, requests) waiting for the application; the same number
     /// again may wait inside, and beyond that the newest is dropped and counted.
     pub inbound_queue: usize,
+    /// Gossip messages of one author handed out and not yet judged; beyond that its newest is dropped,
+    /// so that nobody fills the queue alone. Honest authors wait until what they sent has arrived.
+    pub max_waiting_per_author: usize,
     /// Bytes of gossip handed out and not yet judged; beyond that the newest is dropped.
     pub max_inbound_bytes: usize,
     /// Largest request and largest reply, in bytes.
@@ -182,6 +185,7 @@ impl Default for SwarmLimits {
             max_gossip_bytes: 256 * 1024,
             publish_queue: 1024,
             inbound_queue: 1024,
+            max_waiting_per_author: 256,
             max_inbound_bytes: 64 * 1024 * 1024,
             max_request_bytes: 1024 * 1024,
             max_connections: 256,
@@ -232,6 +236,10 @@ impl SwarmConfig {
             ("limits.max_gossip_bytes", limits.max_gossip_bytes),
             ("limits.publish_queue", limits.publish_queue),
             ("limits.inbound_queue", limits.inbound_queue),
+            (
+                "limits.max_waiting_per_author",
+                limits.max_waiting_per_author,
+            ),
             ("limits.max_request_bytes", limits.max_request_bytes),
             ("limits.max_connections", limits.max_connections as usize),
             (

@@ -431,7 +431,8 @@ impl NodeBehaviour {
         let peers = self.counters.connected.get() as usize;
         // Looked up before anything is counted as its author's: what is said again says nothing of the
         // author, who would otherwise be silenced by whoever repeats it.
-        let replayed = Id::try_from(&id.0[..]).is_ok_and(|key| self.seen.contains(&key));
+        let replayed = author == self.local
+            || Id::try_from(&id.0[..]).is_ok_and(|key| self.seen.contains(&key));
         let now = Instant::now();
         let taken = self.spared(&from)
             || match replayed {
@@ -457,9 +458,13 @@ impl NodeBehaviour {
         let Some(author) = author else {
             return verdict.reject();
         };
-        if self.inbound_bytes > self.limits.max_inbound_bytes {
+        let waiting = self.waiting_of.get(&author).copied().unwrap_or(0);
+        let many = waiting >= self.limits.max_waiting_per_author;
+        if many || self.inbound_bytes > self.limits.max_inbound_bytes {
             return self.message_dropped(verdict);
         }
+        self.waiting_of.insert(author, waiting + 1);
+        let verdict = verdict.of(author);
         let message = GossipMessage {
             topic: message.topic.into_string(),
             forwarder: from.to_string(),

@@ -81,6 +81,8 @@ pub struct Verdict {
     feedback: mpsc::UnboundedSender<Feedback>,
     id: MessageId,
     forwarder: PeerId,
+    /// Its author, if it is counted among the author's that wait.
+    author: Option<PeerId>,
     bytes: usize,
     acceptance: MessageAcceptance,
 }
@@ -96,9 +98,16 @@ impl Verdict {
             feedback,
             id,
             forwarder,
+            author: None,
             bytes,
             acceptance: MessageAcceptance::Ignore,
         }
+    }
+
+    /// Counts the message among those of `author` that wait.
+    pub(crate) fn of(mut self, author: PeerId) -> Self {
+        self.author = Some(author);
+        self
     }
 
     /// The id of the message as plain bytes.
@@ -129,6 +138,7 @@ impl Drop for Verdict {
         let _ = self.feedback.send(Feedback::Verdict {
             id: self.id.clone(),
             forwarder: self.forwarder,
+            author: self.author,
             bytes: self.bytes,
             acceptance: std::mem::replace(&mut self.acceptance, MessageAcceptance::Ignore),
         });
@@ -211,6 +221,7 @@ pub(crate) enum Feedback {
     Verdict {
         id: MessageId,
         forwarder: PeerId,
+        author: Option<PeerId>,
         bytes: usize,
         acceptance: MessageAcceptance,
     },

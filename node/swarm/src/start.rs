@@ -36,6 +36,8 @@ use crate::wants;
 pub const LOG_FILTER: &str =
     "connexa=off,rust_ipfs=warn,rust_ipfs::p2p=off,libp2p_gossipsub=error,libp2p_kad=error";
 
+/// Blocks read for others at the same time, up to 2 MiB each.
+const BLOCKS_READ_AT_ONCE: usize = 64;
 /// Commands waiting for the network task.
 const COMMANDS: usize = 256;
 /// A connection that no protocol needs is kept this long: connections are what a small swarm
@@ -190,7 +192,10 @@ async fn build(
         })
         .set_idle_connection_timeout(IDLE_SECONDS);
     if !gated {
-        builder = builder.with_bitswap();
+        builder = builder.with_bitswap_config(|mut config| {
+            config.global_serve_limit = BLOCKS_READ_AT_ONCE;
+            config
+        });
     }
     builder = match secret {
         // QUIC would go past the secret.

@@ -483,6 +483,30 @@ async fn bans_are_kept_over_restarts_and_taken_back() {
         "{network}"
     );
     assert_eq!(network["limits"]["max_connections"], 256, "{network}");
+    let metrics = one.http.get("/metrics").await.text().to_owned();
+    // What is limited stands beside what is in use, in both places.
+    for (limit, used) in [
+        ("max_connections_per_peer", "connections"),
+        ("max_connections_per_ip", "refused_connections"),
+        ("max_streams_per_peer", "requests_open"),
+        ("max_pending_request_bytes", "request_bytes"),
+        ("max_inbound_bytes", "inbound_bytes"),
+        ("max_gossip_bytes", "gossip_limited"),
+        ("gossip_per_second", "requests_limited"),
+        ("max_wants_per_peer", "wants"),
+        ("max_dht_records", "dht_records"),
+        ("max_dht_provided", "dht_provided"),
+    ] {
+        assert!(network["limits"][limit].is_u64(), "{limit}: {network}");
+        assert!(network["stats"][used].is_u64(), "{used}: {network}");
+        for line in [
+            format!("\npagi_swarm_limit_{limit} "),
+            format!("\npagi_swarm_{used} "),
+        ] {
+            assert!(metrics.contains(&line), "{line} is not in {metrics}");
+        }
+    }
+    assert!(network["stats"]["memory_bytes"].as_u64() > Some(0));
     let shown = homes[0].pagi(&["peers"]).await;
     assert!(
         shown.stdout.contains(&other.ready.peer_id) && shown.stdout.contains("for good"),

@@ -173,6 +173,66 @@ async fn a_replayed_message_is_taken_once_though_gossip_has_forgotten_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_messages_that_come_back_are_not_held_against_who_brings_them() {
+    let (victim, mut honest) = pair(175, |config| config.limits.duplicate_seconds = 1).await;
+    let mut bringer = Attacker::connect(&victim.addr().await, from(75))
+        .await
+        .unwrap();
+    let mut stream = bringer.gossip().await.unwrap();
+    let own = libp2p::identity::Keypair::ed25519_from_bytes([175; 32]).unwrap();
+    let name = own.public().to_peer_id().to_bytes();
+    // More than the invalid ones that end an acquaintance.
+    for n in 0..12u64 {
+        let again = signed(&own, &name, TOPIC, format!("mine {n}").as_bytes(), n);
+        send(&mut stream, &packet(&[again])).await.unwrap();
+    }
+    until("they are noticed", || async {
+        victim.swarm.stats().replayed == 12
+    })
+    .await;
+    hears(&mut honest, &victim, "still here").await;
+    assert!(bringer.is_connected() && !is_banned(&victim, &bringer).await);
+    assert_eq!(victim.swarm.stats().bans, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_author_does_not_fill_the_queue() {
+    const EACH: usize = 10;
+    let (mut victim, honest) = pair(177, |config| {
+        config.limits.max_waiting_per_author = EACH;
+        config.limits.inbound_queue = 2 * EACH;
+    })
+    .await;
+    let mut loud = Attacker::connect(&victim.addr().await, from(76))
+        .await
+        .unwrap();
+    let mut stream = loud.gossip().await.unwrap();
+    for n in 0..100u64 {
+        let message = loud.signed(TOPIC, format!("loud {n}").as_bytes(), n);
+        send(&mut stream, &packet(&[message])).await.unwrap();
+    }
+    // Nobody reads meanwhile.
+    until("the excess is dropped", || async {
+        victim.swarm.stats().inbound_dropped == 100 - EACH as u64
+    })
+    .await;
+    hears(&mut victim, &honest, "a word").await;
+    until("all is judged", || async {
+        victim.swarm.stats().accepted == EACH as u64 + 1
+    })
+    .await;
+    for n in 100..110u64 {
+        let message = loud.signed(TOPIC, format!("loud {n}").as_bytes(), n);
+        send(&mut stream, &packet(&[message])).await.unwrap();
+    }
+    for _ in 0..EACH {
+        let message = victim.message().await;
+        assert_eq!(message.author_peer, loud.peer.to_string());
+        message.verdict.accept();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_says_first_what_another_will_say_does_not_silence_it() {
     let (mut victim, honest) = pair(169, |_| ()).await;
     let mut attacker = Attacker::connect(&victim.addr().await, from(71))
