@@ -1,6 +1,6 @@
 //! What a standing is good for.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     node::{Home, Launch, Node},
