@@ -412,7 +412,6 @@ impl Library {
                 from,
             } => {
                 self.outcomes_heard(trial, &from, report);
-                self.trials().await?;
             }
             Command::GoalEnded { reached } => {
                 self.goal_ended(reached);

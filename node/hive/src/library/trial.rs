@@ -33,6 +33,8 @@ const MOST_TRIED: usize = 64;
 const PAST: usize = 4 * MOST_OF_ONE as usize;
 /// The longest a trial may be announced for.
 const LONGEST_MS: u64 = 24 * 3_600_000;
+/// After a report the MO waits this long for more before it decides.
+const LOOK_EVERY_MS: u64 = 500;
 /// Reports of one's own trial are sent this often at the most.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
 
@@ -54,6 +56,16 @@ pub(super) struct Canary {
 struct Running {
     office: Office,
     trial: Trial,
+    /// When to decide next, milliseconds: each look goes through all reports.
+    look_ms: u64,
+}
+
+impl Running {
+    fn report(&mut self, trial: &Cid, node: &Did, report: Report) {
+        if self.trial.report(trial, node, report) {
+            self.look_ms = self.look_ms.min(now_ms().saturating_add(LOOK_EVERY_MS));
+        }
+    }
 }
 
 struct Part {
@@ -128,11 +140,7 @@ impl Canary {
 
     /// When the trial under way may be decided, milliseconds.
     fn due_ms(&self) -> Option<u64> {
-        let running = self.running.as_ref()?;
-        Some(match running.trial.verdict(now_ms()) {
-            Verdict::Wait(at) => at,
-            _ => now_ms(),
-        })
+        self.running.as_ref().map(|running| running.look_ms)
     }
 
     /// Artifacts that are merged or refused need nothing more.
@@ -188,6 +196,7 @@ impl Library {
         self.canary.running = Some(Running {
             office: office.clone(),
             trial,
+            look_ms: now.saturating_add(LOOK_EVERY_MS),
         });
         self.announce_trial();
         self.take_part(offer, &office);
@@ -365,7 +374,7 @@ impl Library {
         part.said = Some(Instant::now());
         let (trial, before, since) = (part.offer.id, part.before, part.since);
         if let Some(running) = &mut self.canary.running {
-            running.trial.report(&trial, &me, Report { before, since });
+            running.report(&trial, &me, Report { before, since });
             return;
         }
         self.outbox.say(Coordination::CanaryOutcomes {
@@ -379,7 +388,7 @@ impl Library {
     /// As MO, hears how goals of `from` end.
     pub(super) fn outcomes_heard(&mut self, trial: Cid, from: &Did, report: Report) {
         if let Some(running) = &mut self.canary.running {
-            running.trial.report(&trial, from, report);
+            running.report(&trial, from, report);
         }
     }
 
@@ -413,11 +422,15 @@ impl Library {
     }
 
     async fn decide(&mut self, now: u64) -> Result<(), HiveError> {
-        let Some(running) = &self.canary.running else {
+        let running = self.canary.running.as_mut();
+        let Some(running) = running.filter(|running| now >= running.look_ms) else {
             return Ok(());
         };
         let (comparison, harmful) = match running.trial.verdict(now) {
-            Verdict::Wait(_) => return Ok(()),
+            Verdict::Wait(at) => {
+                running.look_ms = at;
+                return Ok(());
+            }
             Verdict::Promote(comparison) => (comparison, false),
             Verdict::Revert(comparison) => (comparison, true),
         };
