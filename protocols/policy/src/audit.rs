@@ -95,7 +95,7 @@ mod tests {
             assert_eq!(json, format!("\"{action}\""));
             assert_eq!(serde_json::from_str::<AuditAction>(&json).unwrap(), *action);
         }
-        assert_eq!(AuditAction::ALL.len(), 24);
+        assert_eq!(AuditAction::ALL.len(), 29);
     }
 
     #[test]

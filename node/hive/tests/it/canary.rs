@@ -13,7 +13,7 @@ fn trying() -> Config {
         min_swarm: 6,
         min_cohort: 2,
         min_outcomes: 8,
-        window_ms: 1_500,
+        window_ms: 5_000,
     }
 }
 

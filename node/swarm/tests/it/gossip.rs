@@ -11,7 +11,7 @@ const TOPIC: &str = "test-topic";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_hear_each_other() {
-    let a = node(1, |_| ()).await;
+    let mut a = node(1, |_| ()).await;
     let nothing = a.swarm.publish(TOPIC, b"alone".to_vec()).await.unwrap();
     assert_eq!(nothing, Published::NoPeers);
 
@@ -35,9 +35,14 @@ async fn three_nodes_hear_each_other() {
     let theirs = b.swarm.publish(TOPIC, b"hello".to_vec()).await.unwrap();
     assert_eq!(
         theirs,
-        Published::Duplicate,
-        "the same content is one message"
+        Published::Sent,
+        "a message is its content and its author"
     );
+    for listener in [&mut a, &mut c] {
+        let message = listener.message().await;
+        assert_eq!(message.author_peer, b.id());
+        message.verdict.accept();
+    }
 
     let limit = 256 * 1024;
     let largest = vec![7; limit];
