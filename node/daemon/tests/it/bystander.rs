@@ -91,6 +91,10 @@ async fn a_node_that_carries_a_question_and_its_answer_can_read_neither() {
     let (alice_did, bob_did) = (did(&first, &alice).await, did(&second, &bob).await);
     homes[1].json(&["msg", "allow", &alice_did]).await;
 
+    // They would find each other by what the bystander's DHT tells.
+    for (home, other) in [(&homes[0], &second), (&homes[1], &first)] {
+        home.json(&["peers", "ban", &other.ready.did]).await;
+    }
     // It is the one node both know, and says that both twins are with it.
     let seed = [43; 32];
     let bystander = SigningIdentity::from_seed(&seed);
