@@ -44,7 +44,7 @@ use crate::limiter::{Bucket, Limiter};
 use crate::members::MembersOnly;
 use crate::names::Resolver;
 use crate::nat::{Nat, autonat_config, relay_config};
-use crate::pace::{ANSWER_TIME, Arrivals, Pacer, SEND_QUEUE};
+use crate::pace::{ANSWER_TIME, Arrivals, Id, Pacer, SEND_QUEUE};
 use crate::peers::Peer;
 use crate::protocol::{MESSAGE_ID_BYTES, Names, message_id};
 use crate::public::{self, Public};
@@ -207,6 +207,8 @@ pub(crate) struct NodeBehaviour {
     pub(crate) inbound_bytes: usize,
     /// Messages of each author handed out and not yet judged.
     pub(crate) waiting_of: HashMap<PeerId, usize>,
+    /// Messages handed out whose arrival is not confirmed yet, because their author has many that wait.
+    pub(crate) unconfirmed: HashMap<PeerId, VecDeque<Id>>,
     /// Bytes of requests handed out and not yet answered.
     pub(crate) request_bytes: usize,
     /// Who asked what is not answered yet.
@@ -303,6 +305,7 @@ impl NodeBehaviour {
             peers_out,
             inbound_bytes: 0,
             waiting_of: HashMap::new(),
+            unconfirmed: HashMap::new(),
             request_bytes: 0,
             serving: HashMap::new(),
             replying: HashMap::new(),
@@ -701,11 +704,13 @@ impl NodeBehaviour {
         let mut arrived = None;
         if self
             .gossip_out
-            .poll_deliver(cx, |m| arrived = Some(m.verdict.key()))
+            .poll_deliver(cx, |m| {
+                arrived = Some((m.verdict.key(), m.verdict.author()))
+            })
             .is_ready()
         {
-            if let Some(id) = arrived {
-                self.message_arrived(id);
+            if let Some((id, author)) = arrived {
+                self.handed_out(id, author);
             }
             return true;
         }

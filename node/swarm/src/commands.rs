@@ -483,6 +483,7 @@ impl NodeBehaviour {
                     if *waiting == 0 {
                         self.waiting_of.remove(&author);
                     }
+                    self.confirm(&author);
                 }
                 self.inbound_bytes = self.inbound_bytes.saturating_sub(bytes);
                 match acceptance {

@@ -185,7 +185,7 @@ impl Default for SwarmLimits {
             max_gossip_bytes: 256 * 1024,
             publish_queue: 1024,
             inbound_queue: 1024,
-            max_waiting_per_author: 1536,
+            max_waiting_per_author: 512,
             max_inbound_bytes: 64 * 1024 * 1024,
             max_request_bytes: 1024 * 1024,
             max_connections: 256,

@@ -531,6 +531,31 @@ impl NodeBehaviour {
     }
 
     /// Answers publishers who wait for this message to arrive here.
+    /// A message went to the application. Its author hears that it arrived once no more than half of
+    /// what may wait does: so one that listens is never so far ahead that something is dropped.
+    pub(crate) fn handed_out(&mut self, id: Id, author: Option<PeerId>) {
+        match author.filter(|author| self.is_far_ahead(author)) {
+            Some(author) => self.unconfirmed.entry(author).or_default().push_back(id),
+            None => self.message_arrived(id),
+        }
+    }
+
+    fn is_far_ahead(&self, author: &PeerId) -> bool {
+        let waiting = self.waiting_of.get(author).copied().unwrap_or(0);
+        waiting > self.limits.max_waiting_per_author / 2
+    }
+
+    /// A message of this author was judged: what was held back may be confirmed.
+    pub(crate) fn confirm(&mut self, author: &PeerId) {
+        if !self.is_far_ahead(author)
+            && let Some(ids) = self.unconfirmed.remove(author)
+        {
+            for id in ids {
+                self.message_arrived(id);
+            }
+        }
+    }
+
     pub(crate) fn message_arrived(&mut self, id: Id) {
         for answer in self.arrivals.arrived(id) {
             let _ = self.net.pace.send_response(answer, Vec::new());

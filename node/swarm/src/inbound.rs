@@ -116,6 +116,11 @@ impl Verdict {
         self
     }
 
+    /// Among whose waiting messages it is counted.
+    pub(crate) fn author(&self) -> Option<PeerId> {
+        self.author
+    }
+
     /// The id of the message as plain bytes.
     pub(crate) fn key(&self) -> Id {
         let mut key = Id::default();

@@ -162,8 +162,8 @@ async fn a_publisher_waits_for_a_receiver_that_has_not_begun_to_read() {
     mesh(TOPIC, &[&a, &b], &[(0, 1)]).await;
 
     let sending = tokio::spawn(burst(a.swarm.clone(), COUNT));
-    until("the receiver's queue is full", || async {
-        b.swarm.stats().received >= 1024
+    until("the receiver has as much as may wait", || async {
+        b.swarm.stats().received >= 256
     })
     .await;
     let mut got = HashSet::new();
