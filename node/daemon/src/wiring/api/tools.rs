@@ -23,13 +23,11 @@ impl PagiNode {
         name: &str,
         request: ExecuteTool,
     ) -> Result<ToolResult, ApiError> {
-        if let Some(twin_id) = &request.twin_id {
-            let twin = self.mind.twin(twin_id).map_err(twin_error)?;
-            if let Some(why) = self.mind.stopped(Some(&twin.did)) {
-                return Err(ApiError::Forbidden(why));
-            }
-        }
-        if let Some(why) = self.mind.stopped(None) {
+        let did = match &request.twin_id {
+            Some(twin_id) => Some(self.mind.twin(twin_id).map_err(twin_error)?.did),
+            None => None,
+        };
+        if let Some(why) = self.mind.stopped(did.as_deref()) {
             return Err(ApiError::Forbidden(why));
         }
         let start = Instant::now();
