@@ -8,6 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::admission::Admission;
+use crate::bitswap;
 use crate::codec::{BytesCodec, Intake};
 use crate::commands::{Command, Publish, Query, Resend};
 use crate::config::{Rate, SwarmLimits};
@@ -74,10 +76,12 @@ const RESOLVED: usize = 64;
 /// Gossip bytes that are not payload: signature, author, topic, framing.
 const GOSSIP_OVERHEAD: usize = 4 * 1024;
 
-/// The protocols, each of them libp2p's own.
+/// The protocols; all but bitswap are libp2p's own.
 #[derive(NetworkBehaviour)]
 #[behaviour(prelude = "libp2p::swarm::derive_prelude")]
 pub(crate) struct Net {
+    /// Exchanges blocks.
+    pub(crate) blocks: bitswap::Behaviour,
     /// Publish and subscribe; messages are forwarded only after the application's verdict.
     pub(crate) gossip: Watched,
     /// Requests between applications.
@@ -140,8 +144,10 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, SwarmError>>;
 /// A dial the handle waits for.
 pub(crate) struct Dialling {
     pub(crate) peer: Option<PeerId>,
-    pub(crate) target: String,
+    pub(crate) target: Multiaddr,
     pub(crate) answer: Answer<()>,
+    /// Whether it leaves from the port this node listens on.
+    pub(crate) own_port: bool,
 }
 
 /// A peer that is not to be connected with.
@@ -173,6 +179,8 @@ pub(crate) struct Setup {
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) gated: bool,
+    /// Where the blocks are.
+    pub(crate) blocks_dir: PathBuf,
     /// The swarm's name, where the node is in the public DHT.
     pub(crate) public: Option<String>,
 }
@@ -264,11 +272,19 @@ impl NodeBehaviour {
             announce,
             resolver,
             gated,
+            blocks_dir,
             public,
         } = setup;
         let local = keypair.public().to_peer_id();
         let topics = Known::new(Arc::clone(&counters));
-        let mut net = Net::new(keypair, &names, &limits, &reach, gated, topics.clone())?;
+        let blocks = bitswap::Behaviour::new(
+            blocks_dir,
+            limits.max_wants_per_peer,
+            gated,
+            Arc::clone(&counters),
+        );
+        let known = topics.clone();
+        let mut net = Net::new(keypair, &names, &limits, &reach, gated, known, blocks)?;
         if public.is_some() {
             net.public = Some(public::behaviour(local)).into();
         }
@@ -358,6 +374,7 @@ impl Net {
         reach: &Reach,
         gated: bool,
         known: Known,
+        blocks: bitswap::Behaviour,
     ) -> io::Result<Self> {
         let local = keypair.public().to_peer_id();
         let intake = Intake::new(limits.max_pending_request_bytes, Some(TRANSFER_TIME));
@@ -379,6 +396,7 @@ impl Net {
             .with_interval(Duration::from_secs(10))
             .with_timeout(Duration::from_secs(10));
         Ok(Net {
+            blocks,
             gossip: Watched::new(
                 gossip(keypair, names, limits, known)?,
                 limits.gossip_rate.map(packets),

@@ -1,11 +1,8 @@
 //! Content by CID: the local block store, bitswap, pins.
 //!
-//! What a crash can leave behind, with rust-ipfs 0.16's file store: it writes a block to a
-//! temporary file, syncs it, links it under its final name and syncs that directory. So a process
-//! killed at any moment leaves a whole block or none, plus perhaps a temporary file, which
-//! [`crate::start`] clears away. Two gaps are closed here: a shard directory created for the block
-//! is itself synced into the store's directory, and a damaged file that is already there (a bad
-//! disk, a foreign hand) is removed first, since the store would keep it and report success.
+//! Blocks are written by [`Writer`], in the layout of rust-ipfs's store: a process killed at any
+//! moment leaves a whole block or none, plus perhaps a temporary file, which [`crate::start`] clears
+//! away.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,8 +17,12 @@ use libp2p::{Multiaddr, PeerId};
 use rust_ipfs::{Block, Ipfs};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
 
+use crate::bitswap::Fetched;
+use crate::commands::Command;
 use crate::config::{parse_addr, parse_peer, split_peer};
+use crate::content::writer::Writer;
 use crate::error::SwarmError;
 use crate::handle::{Swarm, check_size};
 
@@ -84,14 +85,23 @@ impl Swarm {
         Ok(())
     }
 
-    /// Stores a checked block durably and tells those who wait for it.
+    /// Stores a checked block durably, in place of a damaged one if need be, and tells those who wait
+    /// for it.
     pub(crate) async fn store_block(&self, block: &Block) -> Result<(), SwarmError> {
-        let ipfs = self.ipfs().await?;
-        if let State::Damaged = state(&ipfs, block.cid()).await? {
-            self.discard(block.cid()).await?;
-        }
-        ipfs.put_block(block).await.map_err(SwarmError::store)?;
-        sync_dirs(vec![self.blocks_dir()]).await
+        self.ipfs().await?;
+        let (dir, cid, made) = (
+            self.blocks_dir(),
+            *block.cid(),
+            (*block.cid(), block.data().to_vec()),
+        );
+        let writing = tokio::task::spawn_blocking(move || {
+            let mut writer = Writer::new(dir);
+            writer.write(&[made])?;
+            writer.finish()
+        });
+        let written = writing.await.map_err(SwarmError::store)?;
+        written.map_err(SwarmError::store)?;
+        self.send(Command::Stored { cid }).await
     }
 
     /// A block of the local store, checked; `None` when it is not there or damaged.
@@ -133,27 +143,38 @@ impl Swarm {
         let ipfs = self.ipfs().await?;
         match state(&ipfs, cid).await? {
             State::Good(block) => return Ok(block.data().to_vec()),
-            // As long as the file is there, a fetched block would not replace it.
-            State::Damaged => self.discard(cid).await?,
-            State::Missing => {}
+            State::Damaged | State::Missing => {}
         }
         let known: Vec<PeerId> = providers
             .iter()
             .filter_map(|p| split_peer(p.clone()).1)
             .collect();
-        let fetch = ipfs.get_block(*cid).providers(known).timeout(timeout);
+        // Declared first, dropped last: when nobody waits any more.
+        let _given_up = GivenUp { swarm: self, cid };
+        let (answer, fetched) = oneshot::channel();
+        self.send(Command::Fetch {
+            cid: *cid,
+            named: known,
+            answer,
+        })
+        .await?;
         let fetched = tokio::select! {
-            fetched = tokio::time::timeout(timeout, fetch) => fetched,
+            fetched = tokio::time::timeout(timeout, fetched) => fetched,
             never = self.reach_providers(cid, providers) => match never {},
         };
         match fetched {
-            Ok(Ok(block)) => {
-                block.verify().map_err(SwarmError::store)?;
+            Ok(Ok(Fetched::Bytes(data))) => {
+                let block = Block::new_unchecked(*cid, data);
+                self.store_block(&block).await?;
                 self.note_fresh(*cid);
                 Ok(block.data().to_vec())
             }
-            Ok(Err(_)) if self.shared.commands.is_closed() => Err(SwarmError::Closed),
-            Ok(Err(_)) | Err(_) => Err(SwarmError::Timeout),
+            Ok(Ok(Fetched::Stored)) => match state(&ipfs, cid).await? {
+                State::Good(block) => Ok(block.data().to_vec()),
+                State::Damaged | State::Missing => Err(SwarmError::NotFound(*cid)),
+            },
+            Ok(Err(_)) => Err(SwarmError::Closed),
+            Err(_) => Err(SwarmError::Timeout),
         }
     }
 
@@ -268,15 +289,19 @@ impl Swarm {
     pub(crate) fn blocks_dir(&self) -> PathBuf {
         self.shared.store_dir.join("blockstore")
     }
+}
 
-    /// Removes a damaged block's file; its pin stays.
-    async fn discard(&self, cid: &Cid) -> Result<(), SwarmError> {
-        tracing::warn!(%cid, "removing a damaged block");
-        let name = format!("{}.data", v1(cid));
-        match tokio::fs::remove_file(self.blocks_dir().join(shard(cid)).join(name)).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SwarmError::store(error)),
-            _ => Ok(()),
-        }
+/// Lets the peers know that a block is not waited for any more.
+struct GivenUp<'a> {
+    swarm: &'a Swarm,
+    cid: &'a Cid,
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        // Where the queue is full, the clock finds out.
+        let given_up = Command::GivenUp { cid: *self.cid };
+        let _ = self.swarm.shared.commands.try_send(given_up);
     }
 }
 

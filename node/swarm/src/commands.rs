@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cid::Cid;
 use libp2p::kad::{QueryId, RecordKey};
 use libp2p::request_response::InboundRequestId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -12,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::Banned;
 use crate::behaviour::{Action, Answer, Dialling, NodeBehaviour};
+use crate::bitswap::Fetched;
 use crate::codec::Asked;
 use crate::config::{PeerAddr, split_peer};
 use crate::dialer::Dial;
@@ -84,8 +86,16 @@ pub(crate) enum Command {
         peer: PeerId,
         time: Option<Duration>,
     },
-    /// Part with a peer that wants too many blocks at once, and keep it away for a while.
-    WantsTooMuch { peer: PeerId, wants: usize },
+    /// Fetch a block, which the `named` peers are said to have, until `answer` is dropped.
+    Fetch {
+        cid: Cid,
+        named: Vec<PeerId>,
+        answer: oneshot::Sender<Fetched>,
+    },
+    /// Want a block no longer, where nobody waits for it.
+    GivenUp { cid: Cid },
+    /// Tell those who wait for a block that it is in the store.
+    Stored { cid: Cid },
     /// Let a peer of a gated swarm in.
     Admit { peer: PeerId },
     /// Let a peer come back.
@@ -126,7 +136,9 @@ impl NodeBehaviour {
             Command::Subscribe { topic, answer } => {
                 let _ = answer.send(self.subscribe(topic));
             }
-            Command::WantsTooMuch { peer, wants } => self.wants_too_much(peer, wants),
+            Command::Fetch { cid, named, answer } => self.net.blocks.fetch(&cid, &named, answer),
+            Command::GivenUp { cid } => self.net.blocks.given_up(&cid),
+            Command::Stored { cid } => self.net.blocks.stored(&cid),
             Command::Request { peer, data, answer } => {
                 self.counters.requests_out.add(1);
                 let id = self.net.requests.send_request(&peer, Asked::Whole(data));
@@ -135,7 +147,7 @@ impl NodeBehaviour {
                     peer.asked = Some(Instant::now());
                 }
             }
-            Command::Dial { addr, answer } => self.dial(addr, answer),
+            Command::Dial { addr, answer } => self.dial_from(addr, answer, true),
             Command::Peers { answer } => {
                 let _ = answer.send(self.peer_infos());
             }
@@ -189,6 +201,7 @@ impl NodeBehaviour {
             Command::Ban { peer, time } => {
                 self.gate.expel(&peer);
                 self.net.kad.expel(&peer);
+                self.net.blocks.expel(&peer);
                 self.admission.ban(peer, time, Instant::now());
                 self.count_banned();
                 self.actions.push_back(Action::Disconnect(peer));
@@ -212,6 +225,7 @@ impl NodeBehaviour {
             return;
         }
         self.net.kad.admit(id);
+        self.net.blocks.admit(id);
         self.net.gossip.set_application_score(&id, 0.0);
         if let Some(peer) = self.peers.get(&id)
             && self.names.serves_dht(&peer.protocols)
@@ -323,8 +337,9 @@ impl NodeBehaviour {
         }
     }
 
-    fn dial(&mut self, addr: Multiaddr, answer: Answer<()>) {
-        let target = addr.to_string();
+    /// Dials an address; with `own_port` from the port this node listens on, where it can.
+    pub(crate) fn dial_from(&mut self, addr: Multiaddr, answer: Answer<()>, own_port: bool) {
+        let target = addr.clone();
         let (addr, peer) = split_peer(addr);
         if let Some(peer) = peer {
             self.public.wants(peer, Instant::now());
@@ -336,7 +351,10 @@ impl NodeBehaviour {
                 return;
             }
             Some(peer) => {
-                let opts = DialOpts::peer_id(peer).condition(PeerCondition::Disconnected);
+                let mut opts = DialOpts::peer_id(peer).condition(PeerCondition::Disconnected);
+                if !own_port {
+                    opts = opts.allocate_new_port();
+                }
                 match addr.is_empty() {
                     true => opts.build(),
                     false => opts
@@ -345,7 +363,13 @@ impl NodeBehaviour {
                         .build(),
                 }
             }
-            None => DialOpts::unknown_peer_id().address(addr).build(),
+            None => {
+                let opts = DialOpts::unknown_peer_id().address(addr);
+                match own_port {
+                    true => opts.build(),
+                    false => opts.allocate_new_port().build(),
+                }
+            }
         };
         self.dialling.insert(
             opts.connection_id(),
@@ -353,6 +377,7 @@ impl NodeBehaviour {
                 peer,
                 target,
                 answer,
+                own_port,
             },
         );
         self.actions.push_back(Action::Dial(opts));

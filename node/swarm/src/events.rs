@@ -12,6 +12,7 @@ use libp2p::swarm::{
 use libp2p::{PeerId, gossipsub, identify, ping, request_response};
 
 use crate::behaviour::{Action, Dialling, NetEvent, NodeBehaviour};
+use crate::bitswap;
 use crate::codec::Asked;
 use crate::config::split_peer;
 use crate::error::SwarmError;
@@ -29,11 +30,15 @@ const TOO_LONG: u32 = 50;
 /// What one says that does not arrive, or whose reply is not read; that also happens to the honest.
 const SLOW: u32 = 10;
 
+/// What bitswap that is none, or blocks without end that nobody asked for, say.
+const NO_BLOCKS: u32 = 50;
+
 type Exchange = request_response::Event<Asked, Vec<u8>>;
 
 impl NodeBehaviour {
     pub(crate) fn on_event(&mut self, event: NetEvent) {
         match event {
+            NetEvent::Blocks(event) => self.on_blocks(event),
             NetEvent::Gossip(event) => self.on_gossip(event),
             NetEvent::Requests(event) => self.on_request(event),
             NetEvent::Pace(event) => self.on_pace(event),
@@ -179,13 +184,18 @@ impl NodeBehaviour {
             peer,
             target,
             answer,
+            own_port,
         }) = self.dialling.remove(&connection)
         {
+            if own_port && is_port_taken(error) {
+                self.dial_from(target, answer, false);
+                return;
+            }
             let connected = peer.is_some_and(|peer| self.peers.contains_key(&peer));
             let _ = answer.send(match connected {
                 true => Ok(()),
                 false => Err(SwarmError::Unreachable {
-                    peer: target,
+                    peer: target.to_string(),
                     reason: error.to_string(),
                 }),
             });
@@ -317,9 +327,20 @@ impl NodeBehaviour {
         });
     }
 
-    /// Parts with a peer whose wantlist is longer than one may be; that frees it. One of this machine
-    /// may come back at once.
-    pub(crate) fn wants_too_much(&mut self, peer: PeerId, wants: usize) {
+    fn on_blocks(&mut self, event: bitswap::Event) {
+        match event {
+            bitswap::Event::WantsTooMuch { peer, wants } => self.wants_too_much(peer, wants),
+            bitswap::Event::Misbehaved { peer } => {
+                if !self.spared(&peer) {
+                    self.limiter.fault(peer, NO_BLOCKS, Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Parts with a peer whose wantlist is longer than one may be. One of this machine may come back at
+    /// once.
+    fn wants_too_much(&mut self, peer: PeerId, wants: usize) {
         self.counters.wants_cut.add(1);
         tracing::warn!(%peer, wants, "a peer wants too many blocks at once");
         if self.spared(&peer) {
@@ -693,6 +714,12 @@ impl NodeBehaviour {
             self.limiter.fault(peer, weight, Instant::now());
         }
     }
+}
+
+/// Whether a dial failed because a connection from the port this node listens on to the same address
+/// is not quite gone. The transports wrap the system's error too deep to get at it.
+fn is_port_taken(error: &DialError) -> bool {
+    error.to_string().contains("Address already in use")
 }
 
 /// Whether a failed ping says that nobody is at the other end. The protocol keeps the first failure

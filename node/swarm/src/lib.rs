@@ -1,9 +1,9 @@
 //! The network of a pagi node behind one cloneable handle, [`Swarm`].
 //!
-//! What runs underneath: rust-ipfs owns the libp2p swarm, the block store and bitswap; our own
-//! behaviour (`behaviour.rs`) adds gossipsub with manual validation and peer scoring,
-//! request/response, Kademlia, identify, ping and optional mDNS, all under protocol names that
-//! carry the swarm's name. No type of either library appears in this crate's public API: peers and
+//! What runs underneath: rust-ipfs owns the libp2p swarm and the block store; our own behaviour
+//! (`behaviour.rs`) adds bitswap, and gossipsub with manual validation and peer scoring,
+//! request/response, Kademlia, identify, ping and optional mDNS, all but bitswap and ping under
+//! protocol names that carry the swarm's name. No type of either library appears in this crate's public API: peers and
 //! addresses are strings, content is named by [`cid::Cid`].
 //!
 //! ```no_run
@@ -22,6 +22,7 @@
 //! | `config.rs`, `reach.rs`, `error.rs`, `stats.rs` | what goes in, what can go wrong, what is counted |
 //! | `start.rs` | building the node and bringing up its listeners |
 //! | `handle.rs`, `blocks.rs` | the [`Swarm`] handle: network calls, calls for single blocks |
+//! | `bitswap/` | blocks for others and from others, within bounds |
 //! | `content/` | files, folders, pins of whole DAGs, CAR files, garbage |
 //! | `inbound.rs` | what the network delivers: gossip, requests, peer events |
 //! | `behaviour.rs`, `commands.rs`, `events.rs`, `dht.rs` | the libp2p behaviour and its reactions |
@@ -38,6 +39,7 @@
 
 mod admission;
 mod behaviour;
+mod bitswap;
 mod blocks;
 mod codec;
 mod commands;
@@ -68,7 +70,6 @@ mod sole;
 mod start;
 mod stats;
 mod trim;
-mod wants;
 mod watched;
 mod whereabouts;
 

@@ -29,15 +29,12 @@ use crate::inbound::Inbound;
 use crate::names::or_system;
 use crate::protocol::Names;
 use crate::stats::Counters;
-use crate::wants;
 
 /// Log directives (in the syntax of `tracing_subscriber::EnvFilter`) that silence what the
 /// libraries underneath report as errors though it is daily life, such as a failed dial.
 pub const LOG_FILTER: &str =
     "connexa=off,rust_ipfs=warn,rust_ipfs::p2p=off,libp2p_gossipsub=error,libp2p_kad=error";
 
-/// Blocks read for others at the same time, up to 2 MiB each.
-const BLOCKS_READ_AT_ONCE: usize = 64;
 /// Commands waiting for the network task.
 const COMMANDS: usize = 256;
 /// A connection that no protocol needs is kept this long: connections are what a small swarm
@@ -91,6 +88,7 @@ pub async fn start_with(
         announce,
         resolver: Arc::clone(&resolver),
         gated: options.gated,
+        blocks_dir: store_dir.join("blockstore"),
         public: (!public_dht.is_empty()).then(|| config.swarm.clone()),
     };
     let secret = options.pre_shared_key;
@@ -134,9 +132,6 @@ pub async fn start_with(
             return Err(SwarmError::Listen { addr: text, reason });
         }
     }
-    if !options.gated {
-        tokio::spawn(wants::watch(Arc::downgrade(&swarm.shared)));
-    }
     // Only now: a peer met earlier would be told that this node listens nowhere.
     let peers = bootstrap.into_iter().chain(public_dht).collect();
     swarm.send(Command::Bootstrap { peers }).await?;
@@ -171,7 +166,7 @@ async fn build(
 ) -> Result<(Ipfs, Ends), SwarmError> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let relay_client = setup.reach.relay_client;
-    let (limits, gated) = (setup.limits.clone(), setup.gated);
+    let limits = setup.limits.clone();
     let mut builder = IpfsBuilder::with_keypair(&keypair)
         .map_err(failed)?
         .with_custom_behaviour(move |keypair| {
@@ -191,12 +186,6 @@ async fn build(
                 .with_max_pending_outgoing(Some(limits.max_pending_connections))
         })
         .set_idle_connection_timeout(IDLE_SECONDS);
-    if !gated {
-        builder = builder.with_bitswap_config(|mut config| {
-            config.global_serve_limit = BLOCKS_READ_AT_ONCE;
-            config
-        });
-    }
     builder = match secret {
         // QUIC would go past the secret.
         Some(secret) => builder.enable_pnet(PreSharedKey::new(*secret)),

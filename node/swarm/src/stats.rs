@@ -76,6 +76,12 @@ pub struct SwarmStats {
     pub wants: u64,
     /// Peers parted with because they wanted too many.
     pub wants_cut: u64,
+    /// Blocks received over bitswap.
+    pub blocks_in: u64,
+    /// Of those, the ones that nobody here asked for.
+    pub blocks_unasked: u64,
+    /// Blocks sent over bitswap.
+    pub blocks_out: u64,
     /// Records of others kept in the DHT now.
     pub dht_records: u64,
     /// Announcements of content by others kept in the DHT now.
@@ -149,6 +155,9 @@ counters!(
     parted,
     wants,
     wants_cut,
+    blocks_in,
+    blocks_unasked,
+    blocks_out,
     dht_records,
     dht_provided,
     inbound_bytes,

@@ -20,8 +20,8 @@ mod read;
 mod transfer;
 mod unixfs;
 mod walk;
-mod wire;
-mod writer;
+pub(crate) mod wire;
+pub(crate) mod writer;
 
 use std::sync::Mutex;
 

@@ -1,7 +1,7 @@
 //! The two wire forms below the content formats: varints, and the fields of protocol buffers.
 
 /// Appends an unsigned varint.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     loop {
         let low = (n & 0x7f) as u8;
         n >>= 7;
@@ -14,7 +14,7 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
 }
 
 /// Takes an unsigned varint of at most 64 bits off the front.
-pub(super) fn take_varint(input: &mut &[u8]) -> Option<u64> {
+pub(crate) fn take_varint(input: &mut &[u8]) -> Option<u64> {
     let mut n: u64 = 0;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = input.split_first()?;
@@ -33,13 +33,13 @@ pub(super) fn take_varint(input: &mut &[u8]) -> Option<u64> {
 
 /// The value of a protocol buffer's field; other wire types are not used by the formats read here.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Field<'a> {
+pub(crate) enum Field<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
 /// Takes one field off the front.
-pub(super) fn take_field<'a>(input: &mut &'a [u8]) -> Option<(u64, Field<'a>)> {
+pub(crate) fn take_field<'a>(input: &mut &'a [u8]) -> Option<(u64, Field<'a>)> {
     let key = take_varint(input)?;
     let value = match key & 7 {
         0 => Field::Number(take_varint(input)?),
@@ -55,13 +55,13 @@ pub(super) fn take_field<'a>(input: &mut &'a [u8]) -> Option<(u64, Field<'a>)> {
 }
 
 /// Appends a field that is a number.
-pub(super) fn put_number(out: &mut Vec<u8>, field: u64, n: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, field: u64, n: u64) {
     put_varint(out, field << 3);
     put_varint(out, n);
 }
 
 /// Appends a field of bytes.
-pub(super) fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     put_varint(out, field << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
