@@ -42,7 +42,7 @@ pub const TEMPLATE: &str = r#"# Settings of this pagi node. Every line shows a d
 # max_connections_per_ip = 32
 # max_memory_mib = 0                               # beyond it no inbound connections; 0: no limit
 # target_peers = 8                                 # dial peers until so many are connected
-# gossip_per_second = 1000                         # from one peer on one topic; 0: no limit
+# gossip_per_second = 300                          # from one peer on one topic; 0: no limit
 # requests_per_second = 100                        # from one peer; 0: no limit
 
 [inference]
@@ -268,7 +268,7 @@ impl Default for NetworkSection {
             max_connections_per_ip: 32,
             max_memory_mib: 0,
             target_peers: 8,
-            gossip_per_second: 1000,
+            gossip_per_second: 300,
             requests_per_second: 100,
         }
     }

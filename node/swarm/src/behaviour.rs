@@ -54,6 +54,7 @@ use crate::quota::Quota;
 use crate::reach::{Reach, ip};
 use crate::scoring;
 use crate::seen::Seen;
+use crate::shares::Shares;
 use crate::sole::Sole;
 use crate::stats::Counters;
 use crate::watched::{Gossip, Known, Watched, subscriptions};
@@ -69,6 +70,8 @@ const MAX_QUESTIONS: usize = 128;
 const TICK: Duration = Duration::from_millis(500);
 /// Messages signed and queued before other work gets its turn.
 const PUBLISH_BATCH: usize = 16;
+/// Things handed to or taken from the application before the network gets its turn.
+const APPLICATION_BATCH: usize = 8;
 /// Peer events waiting for the application.
 const PEER_EVENTS: usize = 1024;
 /// Peers whose names were resolved, waiting to be dialled.
@@ -213,8 +216,8 @@ pub(crate) struct NodeBehaviour {
     pub(crate) peers_out: Outbox<PeerEvent>,
     /// Bytes of gossip handed out and not yet judged.
     pub(crate) inbound_bytes: usize,
-    /// Messages of each author handed out and not yet judged.
-    pub(crate) waiting_of: HashMap<PeerId, usize>,
+    /// Messages handed out and not yet judged, and whose they are.
+    pub(crate) shares: Shares<PeerId>,
     /// Messages handed out whose arrival is not confirmed yet, because their author has many that wait.
     pub(crate) unconfirmed: HashMap<PeerId, VecDeque<Id>>,
     /// Bytes of requests handed out and not yet answered.
@@ -295,6 +298,7 @@ impl NodeBehaviour {
         let limiter = Limiter::new(limits.gossip_rate, limits.request_rate);
         let window = Duration::from_secs(limits.seen_seconds.into());
         let seen = Seen::new(window, limits.seen_messages, now);
+        let shares = Shares::new(limits.inbound_queue, limits.max_waiting_per_author);
         let provided = Quota::new(limits.max_dht_provided);
         let (publishes_sender, publishes) = mpsc::channel(limits.publish_queue);
         let (feedback_sender, feedback) = mpsc::unbounded_channel();
@@ -320,7 +324,7 @@ impl NodeBehaviour {
             requests_out,
             peers_out,
             inbound_bytes: 0,
-            waiting_of: HashMap::new(),
+            shares,
             unconfirmed: HashMap::new(),
             request_bytes: 0,
             serving: HashMap::new(),
@@ -495,6 +499,12 @@ fn gossip(
     Ok(gossip)
 }
 
+/// Polls without tokio's budget: under a flood the task goes on and on, and channels held to the budget
+/// would stay shut all the while.
+fn unbudgeted<T>(cx: &mut Context<'_>, poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    std::pin::pin!(tokio::task::unconstrained(std::future::poll_fn(poll))).poll(cx)
+}
+
 /// Packets a peer may send, given what it may publish on one topic: several topics, what it passes on
 /// and what gossip needs besides.
 fn packets(rate: Rate) -> Rate {
@@ -639,44 +649,54 @@ impl NetworkBehaviour for NodeBehaviour {
             if let Some(action) = self.actions.pop_front() {
                 return Poll::Ready(action.into_command());
             }
-            match self.net.poll(cx) {
-                Poll::Ready(ToSwarm::GenerateEvent(event)) => {
-                    self.on_event(event);
-                    continue;
+            // A few things of each kind in turn: however much the network brings, verdicts and calls of
+            // the application are not left lying.
+            let mut busy = false;
+            for _ in 0..APPLICATION_BATCH {
+                if !self.poll_application(cx) {
+                    break;
                 }
-                Poll::Ready(other) => {
-                    return Poll::Ready(other.map_out(|_| unreachable!("events end above")));
-                }
-                Poll::Pending => {}
+                busy = true;
             }
-            if self.poll_application(cx) {
-                continue;
-            }
-            if let Poll::Ready(Some(command)) = self.commands.poll_recv(cx) {
+            if let Poll::Ready(Some(command)) = unbudgeted(cx, |cx| self.commands.poll_recv(cx)) {
                 self.on_command(command);
-                continue;
-            }
-            if let Poll::Ready(Some((peer, addrs))) = self.resolved.poll_recv(cx) {
-                self.name_resolved(peer, addrs);
-                continue;
-            }
-            if self.tick.poll_tick(cx).is_ready() {
-                self.on_tick(Instant::now());
-                continue;
+                busy = true;
             }
             // Not polled while closed: the answers that open it again arrive through `net`.
             let now = Instant::now();
             if self.pacer.open(now) && self.may_publish(now) {
                 if published >= PUBLISH_BATCH {
                     cx.waker().wake_by_ref();
-                } else if let Poll::Ready(Some(publish)) = self.publishes.poll_recv(cx) {
+                } else if let Poll::Ready(Some(publish)) =
+                    unbudgeted(cx, |cx| self.publishes.poll_recv(cx))
+                {
                     published += 1;
                     self.publish_counted(now);
                     self.publish(publish);
-                    continue;
+                    busy = true;
                 }
             }
-            return Poll::Pending;
+            match self.net.poll(cx) {
+                Poll::Ready(ToSwarm::GenerateEvent(event)) => {
+                    self.on_event(event);
+                    busy = true;
+                }
+                Poll::Ready(other) => {
+                    return Poll::Ready(other.map_out(|_| unreachable!("events end above")));
+                }
+                Poll::Pending => {}
+            }
+            if let Poll::Ready(Some((peer, addrs))) = self.resolved.poll_recv(cx) {
+                self.name_resolved(peer, addrs);
+                busy = true;
+            }
+            if self.tick.poll_tick(cx).is_ready() {
+                self.on_tick(now);
+                busy = true;
+            }
+            if !busy && self.actions.is_empty() {
+                return Poll::Pending;
+            }
         }
     }
 }
@@ -715,6 +735,11 @@ impl NodeBehaviour {
 
     /// Moves one thing from or to the application; says whether there was one.
     fn poll_application(&mut self, cx: &mut Context<'_>) -> bool {
+        let moved = unbudgeted(cx, |cx| Poll::Ready(self.move_one(cx)));
+        matches!(moved, Poll::Ready(true))
+    }
+
+    fn move_one(&mut self, cx: &mut Context<'_>) -> bool {
         if let Poll::Ready(Some(feedback)) = self.feedback.poll_recv(cx) {
             self.on_feedback(feedback);
             return true;

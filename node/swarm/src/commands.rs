@@ -501,13 +501,8 @@ impl NodeBehaviour {
                 bytes,
                 acceptance,
             } => {
-                if let Some(author) = author
-                    && let Some(waiting) = self.waiting_of.get_mut(&author)
-                {
-                    *waiting = waiting.saturating_sub(1);
-                    if *waiting == 0 {
-                        self.waiting_of.remove(&author);
-                    }
+                if let Some(author) = author {
+                    self.shares.give_back(&author);
                     self.confirm(&author);
                 }
                 self.inbound_bytes = self.inbound_bytes.saturating_sub(bytes);

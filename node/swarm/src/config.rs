@@ -128,8 +128,9 @@ pub struct SwarmLimits {
     /// Gossip messages (and, separately, requests) waiting for the application; the same number
     /// again may wait inside, and beyond that the newest is dropped and counted.
     pub inbound_queue: usize,
-    /// Gossip messages of one author handed out and not yet judged; beyond that its newest is dropped,
-    /// so that nobody fills the queue alone. Honest authors wait until what they sent has arrived.
+    /// Gossip messages of one author handed out and not yet judged; beyond that, or beyond as many as
+    /// there are places left in `inbound_queue`, its newest is dropped, so that nobody fills the queue.
+    /// Honest authors wait until what they sent has arrived.
     pub max_waiting_per_author: usize,
     /// Bytes of gossip handed out and not yet judged; beyond that the newest is dropped.
     pub max_inbound_bytes: usize,
@@ -196,8 +197,8 @@ impl Default for SwarmLimits {
             max_pending_request_bytes: 64 * 1024 * 1024,
             max_memory_bytes: None,
             gossip_rate: Some(Rate {
-                per_second: 1000,
-                burst: 5000,
+                per_second: 300,
+                burst: 1500,
             }),
             request_rate: Some(Rate {
                 per_second: 100,

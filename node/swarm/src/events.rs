@@ -526,12 +526,10 @@ impl NodeBehaviour {
         let Some(author) = author else {
             return verdict.reject();
         };
-        let waiting = self.waiting_of.get(&author).copied().unwrap_or(0);
-        let many = waiting >= self.limits.max_waiting_per_author;
-        if many || self.inbound_bytes > self.limits.max_inbound_bytes {
+        let full = self.inbound_bytes > self.limits.max_inbound_bytes;
+        if full || !self.shares.take(author) {
             return self.message_dropped(verdict);
         }
-        self.waiting_of.insert(author, waiting + 1);
         let verdict = verdict.of(author);
         let message = GossipMessage {
             topic: message.topic.into_string(),
@@ -551,24 +549,18 @@ impl NodeBehaviour {
         verdict.ignore();
     }
 
-    /// Answers publishers who wait for this message to arrive here.
     /// A message went to the application. Its author hears that it arrived once no more than half of
     /// what may wait does: so one that listens is never so far ahead that something is dropped.
     pub(crate) fn handed_out(&mut self, id: Id, author: Option<PeerId>) {
-        match author.filter(|author| self.is_far_ahead(author)) {
+        match author.filter(|author| self.shares.is_far_ahead(author)) {
             Some(author) => self.unconfirmed.entry(author).or_default().push_back(id),
             None => self.message_arrived(id),
         }
     }
 
-    fn is_far_ahead(&self, author: &PeerId) -> bool {
-        let waiting = self.waiting_of.get(author).copied().unwrap_or(0);
-        waiting > self.limits.max_waiting_per_author / 2
-    }
-
     /// A message of this author was judged: what was held back may be confirmed.
     pub(crate) fn confirm(&mut self, author: &PeerId) {
-        if !self.is_far_ahead(author)
+        if !self.shares.is_far_ahead(author)
             && let Some(ids) = self.unconfirmed.remove(author)
         {
             for id in ids {
@@ -577,6 +569,7 @@ impl NodeBehaviour {
         }
     }
 
+    /// Answers publishers who wait for this message to arrive here.
     pub(crate) fn message_arrived(&mut self, id: Id) {
         for answer in self.arrivals.arrived(id) {
             let _ = self.net.pace.send_response(answer, Vec::new());

@@ -32,7 +32,7 @@
 //! | `pace.rs`, `limiter.rs`, `admission.rs` | how fast to publish; how much a peer may send; who may connect, and who is kept away (all pure) |
 //! | `watched.rs` | what a peer sends, counted before gossipsub works on it |
 //! | `names.rs`, `whereabouts.rs` | host names in addresses; where a DID is to be found |
-//! | `seen.rs`, `quota.rs` | which messages were there before; how much of the DHT one peer may fill (both pure) |
+//! | `seen.rs`, `shares.rs`, `quota.rs` | which messages were there before; whose may wait how many; how much of the DHT one peer may fill (all pure) |
 //! | `gate.rs`, `members.rs` | who is let in, where that is not everybody (pure); a protocol deaf to the others |
 //! | `memory.rs` | how much memory the process uses |
 //! | `peers.rs`, `scoring.rs`, `protocol.rs`, `codec.rs`, `sole.rs` | connected peers, score weights, protocol names, framing, a shareable behaviour |
@@ -66,6 +66,7 @@ mod reach;
 mod relays;
 mod scoring;
 mod seen;
+mod shares;
 mod sole;
 mod start;
 mod stats;
