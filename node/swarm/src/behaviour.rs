@@ -733,31 +733,27 @@ impl NodeBehaviour {
         }
     }
 
-    /// Moves one thing from or to the application; says whether there was one.
+    /// Moves a thing of each kind from or to the application; says whether there was one.
     fn poll_application(&mut self, cx: &mut Context<'_>) -> bool {
         let moved = unbudgeted(cx, |cx| Poll::Ready(self.move_one(cx)));
         matches!(moved, Poll::Ready(true))
     }
 
+    /// One of each kind, so that none waits for another to come to an end.
     fn move_one(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
         if let Poll::Ready(Some(feedback)) = self.feedback.poll_recv(cx) {
             self.on_feedback(feedback);
-            return true;
+            moved = true;
         }
         let mut arrived = None;
-        if self
-            .gossip_out
-            .poll_deliver(cx, |m| {
-                arrived = Some((m.verdict.key(), m.verdict.author()))
-            })
-            .is_ready()
-        {
-            if let Some((id, author)) = arrived {
-                self.handed_out(id, author);
-            }
-            return true;
+        let note = |m: &GossipMessage| arrived = Some((m.verdict.key(), m.verdict.author()));
+        moved |= self.gossip_out.poll_deliver(cx, note).is_ready();
+        if let Some((id, author)) = arrived {
+            self.handed_out(id, author);
         }
-        self.requests_out.poll_deliver(cx, |_| ()).is_ready()
-            || self.peers_out.poll_deliver(cx, |_| ()).is_ready()
+        moved |= self.requests_out.poll_deliver(cx, |_| ()).is_ready();
+        moved |= self.peers_out.poll_deliver(cx, |_| ()).is_ready();
+        moved
     }
 }

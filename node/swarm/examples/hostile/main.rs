@@ -178,7 +178,7 @@ async fn defend(options: Options) -> Value {
     let (mut most, mut sent) = (memory, 0u64);
     let begin = Instant::now();
     let mut tick = tokio::time::interval(Duration::from_millis(1000 / options.rate.max(1)));
-    let failed = Arc::new(AtomicU64::new(0));
+    let failed: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
     let mut requests = 0u64;
     let found = Arc::new([const { AtomicU64::new(0) }; 3]);
     while begin.elapsed() < Duration::from_secs(options.seconds) {
@@ -193,8 +193,8 @@ async fn defend(options: Options) -> Value {
             let failed = Arc::clone(&failed);
             tokio::spawn(async move {
                 let answer = from.request(&to, b"hello".to_vec(), Duration::from_secs(20));
-                if answer.await.is_err() {
-                    failed.fetch_add(1, Ordering::Relaxed);
+                if let Err(error) = answer.await {
+                    *failed.lock().unwrap().entry(error.to_string()).or_default() += 1;
                 }
             });
             let (from, whom) = (
@@ -217,6 +217,7 @@ async fn defend(options: Options) -> Value {
         most = most.max(rss_mib());
     }
     tokio::time::sleep(SETTLE).await;
+    let failed = failed.lock().unwrap().clone();
     let _ = attackers.start_kill();
     let offered = attackers.wait_with_output().await.unwrap().stdout;
     report(
@@ -228,7 +229,9 @@ async fn defend(options: Options) -> Value {
             "before": memory, "most": most, "after": rss_mib(),
         }),
         json!({
-            "requests": {"made": requests, "failed": failed.load(Ordering::Relaxed)},
+            "requests": {
+                "made": requests, "failed": failed.values().sum::<u64>(), "with": failed,
+            },
             "lookups": {
                 "right": found[0].load(Ordering::Relaxed),
                 "wrong": found[1].load(Ordering::Relaxed),
