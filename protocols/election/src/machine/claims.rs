@@ -104,6 +104,9 @@ impl Machine {
         {
             return Err(Refusal::Replay);
         }
+        // Whether it is MO or not, it is alive, and may be one of the voters that are looked for below:
+        // an MO whose lease ran out because its heartbeats were lost counts as silent until now.
+        self.view.heard(author);
         let incumbent = self
             .reign
             .as_mut()

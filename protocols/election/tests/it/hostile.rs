@@ -278,6 +278,38 @@ fn an_electorate_of_strangers_is_refused_by_an_established_view() {
     assert_eq!(bench.mo(), None);
 }
 
+/// Half of a swarm is cut off together with its MO, three of whose five voters are on this side, the
+/// MO itself among them.
+#[test]
+fn an_mo_whose_heartbeats_were_lost_counts_as_alive_with_the_next_one() {
+    let mut bench = Bench::new(Durable::default());
+    let all: Vec<u8> = (1..=9).collect();
+    for n in 2..=9 {
+        bench.give(Input::MemberSeen {
+            did: did(n),
+            reputation: 0,
+        });
+    }
+    let mandate = certificate(1, 2, &all, &[2, 3, 4, 8, 9]);
+    for seq in 1..=7 {
+        assert_eq!(bench.heartbeat(2, seq, &mandate), None);
+        bench.after(1_000);
+    }
+    for n in 6..=9 {
+        bench.give(Input::MemberLost { did: did(n) });
+    }
+    bench.after(6_000);
+    assert_eq!(bench.mo(), None, "the heartbeats of a whole lease were lost");
+    assert!(!bench.machine.view().contains(&did(2)));
+    assert_eq!(bench.heartbeat(2, 7, &mandate), Some(Refusal::Replay));
+    assert!(
+        !bench.machine.view().contains(&did(2)),
+        "a replay is no sign of life"
+    );
+    assert_eq!(bench.heartbeat(2, 8, &mandate), None);
+    assert_eq!(bench.mo(), Some((did(2), 1)));
+}
+
 #[test]
 fn a_newcomer_deceived_by_strangers_returns_once_it_knows_the_members() {
     let mut bench = Bench::new(Durable::default());
