@@ -75,7 +75,8 @@ impl Machine {
         };
         reign.seq = reign.seq.saturating_add(1);
         reign.last_heartbeat = now;
-        reign.next_heartbeat = now.saturating_add(self.config.heartbeat_ms);
+        reign.next_heartbeat = now.saturating_add(reign.pause);
+        reign.pause = reign.pause.saturating_mul(2).min(self.config.heartbeat_ms);
         reign.lease_until = now.saturating_add(self.config.lease_ms);
         out.push(Output::Send(ElectionMessage::Heartbeat {
             term: reign.leader.term,
