@@ -132,7 +132,10 @@ impl Machine {
     }
 
     fn back_off(&mut self) -> u64 {
-        let step = self.config.backoff_step_ms.saturating_mul(self.breadth());
+        // An MO renews its mandate within the lease that protects it: later, a member that cannot win
+        // would get its vote and keep it waiting, again and again.
+        let times = if self.is_mo() { 1 } else { self.breadth() };
+        let step = self.config.backoff_step_ms.saturating_mul(times);
         let rank = self
             .view
             .my_rank(self.next_term(), self.config.min_reputation);

@@ -420,21 +420,24 @@ fn an_mo_with_a_reason_to_stand_again_is_not_held_up_by_others_that_call() {
     for _ in 0..6 {
         bench.after(1_000);
     }
-    for n in 2..=5 {
+    for n in 2..=70 {
         bench.give(Input::MemberSeen {
             did: did(n),
             reputation: 0,
         });
     }
     let mut stands = false;
-    for term in 2..42 {
+    for term in 2..52 {
         let mut outputs = bench.candidate(3, term, &[2, 3, 4]);
         outputs.extend(bench.after(100));
         stands |= outputs
             .iter()
             .any(|o| matches!(o, Output::Send(ElectionMessage::Candidate { .. })));
     }
-    assert!(stands, "its certificate speaks for one of five");
+    assert!(
+        stands,
+        "it speaks for one of seventy, and is protected for a lease"
+    );
 }
 
 /// Of a hundred nodes ten miss the first heartbeat.
