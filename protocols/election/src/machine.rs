@@ -50,6 +50,9 @@ pub struct Machine {
     rounds: u32,
     /// Who got the last vote, and until when no other candidate gets one.
     promise: Option<(Did, u64)>,
+    /// No candidacy for a vacant office before this: another called for votes while this node still
+    /// had an MO.
+    defer_until: u64,
     /// The highest believable term others were heard to stand for: the next candidacy goes above.
     seen_term: u64,
     /// The highest believable term that keeps someone from following this node as MO.
@@ -77,6 +80,8 @@ struct Reign {
     /// When the driver last reported the MO alive.
     last_seen: u64,
     next_heartbeat: u64,
+    /// Until the heartbeat after the next; short at first, so that all know of a new MO soon.
+    pause: u64,
     seq: u64,
 }
 
@@ -106,6 +111,7 @@ impl Machine {
             attempts: 0,
             rounds: 0,
             promise: None,
+            defer_until: 0,
             seen_term: 0,
             outranked: 0,
             restood_at: None,
@@ -166,6 +172,7 @@ impl Machine {
         let deadline = [
             Some(self.settled_at),
             Some(self.abstain_until),
+            Some(self.defer_until),
             self.stand_at,
             self.promise.as_ref().map(|(_, until)| *until),
             self.restood_at.map(|at| at.saturating_add(lease)),

@@ -75,7 +75,8 @@ impl Machine {
         };
         reign.seq = reign.seq.saturating_add(1);
         reign.last_heartbeat = now;
-        reign.next_heartbeat = now.saturating_add(self.config.heartbeat_ms);
+        reign.next_heartbeat = now.saturating_add(reign.pause);
+        reign.pause = reign.pause.saturating_mul(2).min(self.config.heartbeat_ms);
         reign.lease_until = now.saturating_add(self.config.lease_ms);
         out.push(Output::Send(ElectionMessage::Heartbeat {
             term: reign.leader.term,
@@ -104,6 +105,9 @@ impl Machine {
         {
             return Err(Refusal::Replay);
         }
+        // Whether it is MO or not, it is alive, and may be one of the voters that are looked for below:
+        // an MO whose lease ran out because its heartbeats were lost counts as silent until now.
+        self.view.heard(author);
         let incumbent = self
             .reign
             .as_mut()

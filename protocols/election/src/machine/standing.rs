@@ -18,6 +18,8 @@ const RANKS_APART: u64 = 8;
 const FREE_ROUNDS: u32 = 2;
 /// How often that time doubles.
 const LONGER_ROUNDS: u32 = 2;
+/// By how much a large swarm's waits are longer than a small one's.
+const MOST_BREADTH: u64 = 3;
 
 /// A call for votes under way.
 #[derive(Clone, Debug)]
@@ -98,7 +100,7 @@ impl Machine {
             return None;
         }
         let Some(reign) = &self.reign else {
-            return Some(0);
+            return (now >= self.defer_until).then_some(0);
         };
         if reign.leader.did != self.me {
             // The MO has had a lease to renew its mandate, and has not.
@@ -118,11 +120,22 @@ impl Machine {
     /// comes to nothing, votes take longer than that: more time, and less traffic, is what helps.
     pub(super) fn patience(&self) -> u64 {
         let doubled = self.rounds.saturating_sub(FREE_ROUNDS).min(LONGER_ROUNDS);
-        self.config.vote_timeout_ms.saturating_mul(1 << doubled)
+        let times = self.breadth().max(1 << doubled);
+        self.config.vote_timeout_ms.saturating_mul(times)
+    }
+
+    /// How many times as long to wait as in a small swarm: a call takes more hops to reach everybody,
+    /// and more members miss the last heartbeat of a dead MO and stand before the others would vote.
+    fn breadth(&self) -> u64 {
+        let members = u64::try_from(self.view.len()).unwrap_or(u64::MAX).max(1);
+        u64::from(members.ilog2() / 2).clamp(1, MOST_BREADTH)
     }
 
     fn back_off(&mut self) -> u64 {
-        let step = self.config.backoff_step_ms;
+        // An MO renews its mandate within the lease that protects it: later, a member that cannot win
+        // would get its vote and keep it waiting, again and again.
+        let times = if self.is_mo() { 1 } else { self.breadth() };
+        let step = self.config.backoff_step_ms.saturating_mul(times);
         let rank = self
             .view
             .my_rank(self.next_term(), self.config.min_reputation);
@@ -325,6 +338,7 @@ impl Machine {
             last_heartbeat: now,
             last_seen: now,
             next_heartbeat: now,
+            pause: self.config.resend_ms.min(self.config.heartbeat_ms),
             seq: 0,
         });
         self.watch_strength(now);

@@ -86,6 +86,12 @@ impl Machine {
         {
             return format!("waits another {} for {candidate} to win", seconds(*until));
         }
+        if now < self.defer_until {
+            return format!(
+                "waits another {} for one that already called for votes",
+                seconds(self.defer_until)
+            );
+        }
         if self.next_term() > TERM_MAX {
             return format!("term {TERM_MAX} is the last there is");
         }

@@ -63,6 +63,12 @@ impl Machine {
             .is_some_and(|reign| reign.leader.did == *candidate);
         if self.is_protected(now) && !leads {
             self.nudge(now);
+            if self.view.contains(candidate) && term <= self.reach() {
+                // Should the MO be dead, others know it a heartbeat earlier: this node then stands above
+                // their term, and not against them while they still call.
+                self.seen_term = self.seen_term.max(term);
+                self.defer_until = now.saturating_add(self.patience());
+            }
             let (mo, term) = self
                 .reign
                 .as_ref()

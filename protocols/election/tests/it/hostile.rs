@@ -78,7 +78,21 @@ impl Bench {
         bench
     }
 
-    /// The same, after the MO fell silent.
+    /// Node 1 alone, just elected by its own vote.
+    fn alone() -> Self {
+        let mut bench = Self::new(Durable::default());
+        while bench.mo().is_none() {
+            for output in bench.after(10) {
+                if let Output::Send(body) = output {
+                    bench.say(1, body);
+                }
+            }
+            assert!(bench.now < T0 + 6_000, "a lone node is its own MO");
+        }
+        bench
+    }
+
+    /// Like [`Self::following`], after the MO fell silent.
     fn vacant() -> Self {
         let mut bench = Self::following();
         bench.after(6_000);
@@ -278,6 +292,42 @@ fn an_electorate_of_strangers_is_refused_by_an_established_view() {
     assert_eq!(bench.mo(), None);
 }
 
+/// Half of a swarm is cut off together with its MO, three of whose five voters are on this side, the
+/// MO itself among them.
+#[test]
+fn an_mo_whose_heartbeats_were_lost_counts_as_alive_with_the_next_one() {
+    let mut bench = Bench::new(Durable::default());
+    let all: Vec<u8> = (1..=9).collect();
+    for n in 2..=9 {
+        bench.give(Input::MemberSeen {
+            did: did(n),
+            reputation: 0,
+        });
+    }
+    let mandate = certificate(1, 2, &all, &[2, 3, 4, 8, 9]);
+    for seq in 1..=7 {
+        assert_eq!(bench.heartbeat(2, seq, &mandate), None);
+        bench.after(1_000);
+    }
+    for n in 6..=9 {
+        bench.give(Input::MemberLost { did: did(n) });
+    }
+    bench.after(6_000);
+    assert_eq!(
+        bench.mo(),
+        None,
+        "the heartbeats of a whole lease were lost"
+    );
+    assert!(!bench.machine.view().contains(&did(2)));
+    assert_eq!(bench.heartbeat(2, 7, &mandate), Some(Refusal::Replay));
+    assert!(
+        !bench.machine.view().contains(&did(2)),
+        "a replay is no sign of life"
+    );
+    assert_eq!(bench.heartbeat(2, 8, &mandate), None);
+    assert_eq!(bench.mo(), Some((did(2), 1)));
+}
+
 #[test]
 fn a_newcomer_deceived_by_strangers_returns_once_it_knows_the_members() {
     let mut bench = Bench::new(Durable::default());
@@ -338,6 +388,72 @@ fn nobody_gets_a_vote_while_the_mo_lives_but_the_mo_itself() {
         "a refused candidate raises no term"
     );
     assert_eq!(votes(&bench.candidate(2, 2, &[1, 2, 3, 4, 5])), 1);
+}
+
+/// The other missed the dead MO's last heartbeat, and so knows earlier.
+#[test]
+fn a_member_that_still_had_an_mo_does_not_stand_against_one_that_already_calls() {
+    let mut bench = Bench::following();
+    let lease = bench.lease();
+    bench.after(lease - 100);
+    assert_eq!(votes(&bench.candidate(3, 2, &[1, 2, 3, 4, 5])), 0);
+    bench.after(100);
+    assert_eq!(bench.mo(), None);
+    let calls = |outputs: &[Output]| {
+        let call = |o: &&Output| matches!(o, Output::Send(ElectionMessage::Candidate { .. }));
+        outputs.iter().find(call).cloned()
+    };
+    for _ in 0..8 {
+        assert_eq!(calls(&bench.after(100)), None, "the other still calls");
+    }
+    let call = (0..50).find_map(|_| calls(&bench.after(100)));
+    let Some(Output::Send(ElectionMessage::Candidate { term, .. })) = call else {
+        panic!("it stands when the other has given up: {call:?}");
+    };
+    assert_eq!(term, 3, "above the term the other stood for");
+}
+
+#[test]
+fn an_mo_with_a_reason_to_stand_again_is_not_held_up_by_others_that_call() {
+    let mut bench = Bench::alone();
+    // Long enough to judge certificates by the view.
+    for _ in 0..6 {
+        bench.after(1_000);
+    }
+    for n in 2..=70 {
+        bench.give(Input::MemberSeen {
+            did: did(n),
+            reputation: 0,
+        });
+    }
+    let mut stands = false;
+    for term in 2..52 {
+        let mut outputs = bench.candidate(3, term, &[2, 3, 4]);
+        outputs.extend(bench.after(100));
+        stands |= outputs
+            .iter()
+            .any(|o| matches!(o, Output::Send(ElectionMessage::Candidate { .. })));
+    }
+    assert!(
+        stands,
+        "it speaks for one of seventy, and is protected for a lease"
+    );
+}
+
+/// Of a hundred nodes ten miss the first heartbeat.
+#[test]
+fn a_new_mo_says_so_several_times_at_once_and_then_at_the_usual_pace() {
+    let mut bench = Bench::alone();
+    let mut beats = vec![0];
+    for at in 1..800 {
+        let outputs = bench.after(10);
+        let beat = |o: &Output| matches!(o, Output::Send(ElectionMessage::Heartbeat { .. }));
+        if outputs.iter().any(beat) {
+            beats.push(at * 10);
+        }
+    }
+    let pauses: Vec<i32> = beats.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(pauses[..5], [250, 500, 1_000, 1_500, 1_500], "{beats:?}");
 }
 
 #[test]
