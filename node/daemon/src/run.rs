@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, time::Instant};
 
-use pagi_api::{Node, swarm::NodeInfo, twins::CreateTwin};
+use pagi_api::{Node, membership::Membership, swarm::NodeInfo, twins::CreateTwin};
 use pagi_control::{Control, ControlConfig, ControlError, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -52,7 +52,8 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
     start_logging(ctx.verbose);
     make_data_dir(&ctx.data_dir)?;
     if let Some(link) = &args.join {
-        let joined = crate::cli::swarm::accept(link, &ctx.data_dir, &args.passphrase.source())?;
+        let joined =
+            crate::cli::swarm::accept(link, &ctx.data_dir, &args.passphrase.source(), false)?;
         ctx.note(&format!("joining {}", joined.block.genesis().name));
     }
     let mut config = Config::load(&ctx.data_dir)?;
@@ -84,7 +85,8 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
         ready_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
         twin_id,
     };
-    ctx.show(&ready, || greeting(&ready, &info, up))?;
+    let membership = running.node.membership().await?;
+    ctx.show(&ready, || greeting(&ready, &info, &membership, up))?;
     let reason = stop_signal().await;
     if !ctx.json {
         ctx.note(&format!("{reason}: stopping"));
@@ -178,7 +180,7 @@ async fn first_twin(running: &Running, name: Option<String>) -> anyhow::Result<S
         .twin_id)
 }
 
-fn greeting(ready: &Ready, info: &NodeInfo, up: bool) -> String {
+fn greeting(ready: &Ready, info: &NodeInfo, membership: &Membership, up: bool) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         text.push_str(&format!(
@@ -190,6 +192,12 @@ fn greeting(ready: &Ready, info: &NodeInfo, up: bool) -> String {
     line("swarm", &ready.swarm);
     if let Some(id) = &ready.swarm_id {
         line("swarm id", id);
+    }
+    if membership.standing == "waiting" {
+        line(
+            "standing",
+            "waiting to be let in; `pagi swarm status` says how far that is",
+        );
     }
     for address in &ready.listen {
         line("listening", address);
