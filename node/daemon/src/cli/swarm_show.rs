@@ -71,7 +71,12 @@ fn members(membership: &Membership) -> String {
     if let Some(id) = &membership.id {
         pairs.push(("id", render::clean_line(id)));
     }
-    let mut admission = membership.admission.clone();
+    let mut admission = match membership.admission.as_str() {
+        "name" => "whoever uses the name is in".to_owned(),
+        "open" => "open to everybody".to_owned(),
+        "invited" => "by invitation".to_owned(),
+        other => render::clean_line(other),
+    };
     if membership.pre_shared_key {
         admission.push_str(", with a pre-shared key");
     }
@@ -97,6 +102,7 @@ fn members(membership: &Membership) -> String {
 pub fn standing(membership: &Membership) -> String {
     let line = render::clean_line;
     match &membership.waiting {
+        None if membership.standing == "open" => "in, as everybody is".to_owned(),
         None => line(&membership.standing),
         Some(waiting) => {
             let paint = match waiting.state.as_str() {
