@@ -469,7 +469,7 @@ mod tests {
                                        "by": did, "reason": ""});
         assert_eq!(
             brief(&value),
-            "by: did:key:z6MkpT…sdvktH, max uses: 3, ok, not told"
+            "ok, not told, max uses: 3, by: did:key:z6MkpT…sdvktH"
         );
         assert_eq!(brief(&serde_json::json!("a\nb")), "a b");
     }
