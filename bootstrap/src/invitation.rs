@@ -8,6 +8,7 @@ use cid::Cid;
 use pagi_messages::{
     Did, Domain, Signed, cid_of,
     content::{ContentError, to_dag_cbor},
+    event::{from_unix_ms, rfc3339},
     wire::MAX_CLOCK_SKEW_MS,
 };
 use serde::{Deserialize, Serialize};
@@ -113,10 +114,10 @@ pub enum Refusal {
     #[error("the invitation is for {0}")]
     WrongInvitee(Did),
     /// Its time is over.
-    #[error("it expired at {0} ms since 1970: ask for a new one")]
+    #[error("it expired at {}: ask for a new one", utc(*.0))]
     Expired(u64),
     /// It was issued later than this node's clock allows.
-    #[error("it was issued at {0} ms since 1970, which is ahead of this node's clock")]
+    #[error("it was issued at {}, which is ahead of this node's clock", utc(*.0))]
     NotYetValid(u64),
     /// It is valid for longer than the swarm allows, or ends before it begins.
     #[error("it is valid for a time that this swarm does not allow")]
@@ -157,6 +158,11 @@ pub enum Refusal {
     /// It has no canonical bytes.
     #[error("it has no canonical form")]
     Form,
+}
+
+/// A time in milliseconds since the Unix epoch, as a person reads it.
+fn utc(ms: u64) -> String {
+    rfc3339(from_unix_ms(ms))
 }
 
 #[derive(Serialize)]

@@ -29,6 +29,21 @@ pub struct Membership {
     pub refused: Vec<RefusedNode>,
     /// Nodes that did not let this one in, latest first.
     pub refused_by: Vec<RefusedNode>,
+    /// Why this node is not in yet; absent where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+}
+
+/// Why a node waits at the door of its swarm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Waiting {
+    /// `unreached` (no member was reached yet), `judged` (one was, and has not answered yet),
+    /// `refused`, `expired`, `uninvited`, or `put_out`.
+    pub state: String,
+    /// What it waits for, or why it is not let in.
+    pub reason: String,
+    /// What to do about it.
+    pub next: String,
 }
 
 /// A node that was refused, or that refused.

@@ -50,6 +50,9 @@ pub struct SentMessage {
     pub reason: Option<String>,
     /// When it is void (RFC 3339).
     pub expires_at: String,
+    /// The place in the event log after which its answers come.
+    #[serde(default)]
+    pub after: u64,
     /// The answer, where one was waited for and came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<ReceivedMessage>,

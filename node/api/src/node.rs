@@ -178,6 +178,8 @@ pub trait Node: crate::trust::Trust + 'static {
 
     /// The swarm at a glance.
     async fn swarm(&self) -> Result<SwarmView, ApiError>;
+    /// Every twin known: those here, those heard lately, and those that were heard before.
+    async fn swarm_twins(&self) -> Result<Vec<KnownTwin>, ApiError>;
     /// Gives a task to the swarm.
     async fn ask_swarm(&self, request: AskSwarm) -> Result<SwarmTask, ApiError>;
     /// Tasks given to the swarm, and tasks of others.

@@ -90,6 +90,22 @@ pub struct KnownTwin {
     pub inference: String,
     /// Whether it lives on this node.
     pub local: bool,
+    /// What its user calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it is for, in its user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// How it is reached: `here`, `connected` (with its node), `heard` (lately, over others), or
+    /// `away` (its node was not heard lately).
+    #[serde(default)]
+    pub reach: String,
+    /// Whether a message would get there now: it is not `away`.
+    #[serde(default)]
+    pub reachable: bool,
+    /// Why it does nothing now, where a stop is in force for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// `GET /swarm`.
@@ -101,7 +117,7 @@ pub struct SwarmView {
     pub node: NodeInfo,
     /// DIDs of the nodes heard lately, this one too.
     pub nodes: Vec<String>,
-    /// Twins known.
+    /// Twins here and heard lately.
     pub twins: Vec<KnownTwin>,
     /// The MO's DID.
     pub mo: Option<String>,

@@ -27,6 +27,9 @@ pub struct Twin {
     pub created_at: String,
     /// When its state last changed (RFC 3339).
     pub updated_at: String,
+    /// Why it does nothing now, where a stop is in force for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// `GET /twins/{id}/did`.

@@ -273,6 +273,65 @@ pub fn ago(ts: &str, now: OffsetDateTime) -> String {
     }
 }
 
+/// When the RFC 3339 time `ts` is, in UTC to the minute, and how far that is from `now`.
+pub fn until(ts: &str, now: OffsetDateTime) -> String {
+    let Ok(then) = OffsetDateTime::parse(ts, &Rfc3339) else {
+        return clean_line(ts);
+    };
+    let then = then.to_offset(time::UtcOffset::UTC);
+    let (hour, minute, _) = then.to_hms();
+    let left = (then - now).whole_seconds();
+    let how_far = match u64::try_from(left) {
+        // "in 6 d 23 h" is how a week looks a second later.
+        Ok(left) => format!("in {}", seconds(left + 30)),
+        Err(_) => format!("{} ago", seconds(left.unsigned_abs())),
+    };
+    format!("{} {hour:02}:{minute:02} UTC, {how_far}", then.date())
+}
+
+/// A DID in few columns: its method and the ends of its key.
+pub fn short_did(did: &str) -> String {
+    let did = clean_line(did);
+    let Some(key) = did
+        .strip_prefix("did:key:")
+        .filter(|key| key.is_ascii() && key.len() > 16)
+    else {
+        return did;
+    };
+    format!("did:key:{}…{}", &key[..6], &key[key.len() - 6..])
+}
+
+/// A JSON value as a short text for a person: the members of an object as `name: value`, without those
+/// that are empty.
+pub fn brief(value: &serde_json::Value) -> String {
+    let serde_json::Value::Object(members) = value else {
+        return self::value(value);
+    };
+    let empty = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => true,
+        serde_json::Value::String(text) => text.is_empty(),
+        serde_json::Value::Array(items) => items.is_empty(),
+        serde_json::Value::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    let parts: Vec<String> = members
+        .iter()
+        .filter(|(_, value)| !empty(value))
+        .map(|(name, value)| {
+            let name = clean_line(&name.replace('_', " "));
+            match value {
+                serde_json::Value::Bool(true) => name,
+                serde_json::Value::Bool(false) => format!("not {name}"),
+                serde_json::Value::String(text) if text.starts_with("did:") => {
+                    format!("{name}: {}", short_did(text))
+                }
+                other => format!("{name}: {}", self::value(other)),
+            }
+        })
+        .collect();
+    parts.join(", ")
+}
+
 /// The RFC 3339 time `ts` in UTC: the time of day, with the date if that is not the day of `now`.
 pub fn moment(ts: &str, now: OffsetDateTime) -> String {
     let Ok(then) = OffsetDateTime::parse(ts, &Rfc3339) else {
@@ -390,6 +449,29 @@ mod tests {
         assert_eq!(moment("2026-02-03T05:05:06+01:00", now), "04:05:06Z");
         assert_eq!(moment("2026-02-02T05:05:06Z", now), "2026-02-02 05:05:06Z");
         assert_eq!(ago("soon\u{7}", now), "soon");
+        assert_eq!(
+            until("2026-02-10T04:05:05Z", now),
+            "2026-02-10 04:05 UTC, in 7 d"
+        );
+        assert_eq!(
+            until("2026-02-03T04:03:06Z", now),
+            "2026-02-03 04:03 UTC, 2 min ago"
+        );
+    }
+
+    #[test]
+    fn dids_and_objects_are_cut_to_what_a_person_reads() {
+        let did = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH";
+        assert_eq!(short_did(did), "did:key:z6MkpT…sdvktH");
+        assert_eq!(short_did("did:web:example.org"), "did:web:example.org");
+        assert_eq!(short_did("user"), "user");
+        let value = serde_json::json!({"ok": true, "told": false, "error": null, "max_uses": 3,
+                                       "by": did, "reason": ""});
+        assert_eq!(
+            brief(&value),
+            "ok, not told, max uses: 3, by: did:key:z6MkpT…sdvktH"
+        );
+        assert_eq!(brief(&serde_json::json!("a\nb")), "a b");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, time::Instant};
 
-use pagi_api::{Node, swarm::NodeInfo, twins::CreateTwin};
+use pagi_api::{Node, membership::Membership, swarm::NodeInfo, twins::CreateTwin};
 use pagi_control::{Control, ControlConfig, ControlError, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -52,7 +52,8 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
     start_logging(ctx.verbose);
     make_data_dir(&ctx.data_dir)?;
     if let Some(link) = &args.join {
-        let joined = crate::cli::swarm::accept(link, &ctx.data_dir, &args.passphrase.source())?;
+        let joined =
+            crate::cli::swarm::accept(link, &ctx.data_dir, &args.passphrase.source(), false)?;
         ctx.note(&format!("joining {}", joined.block.genesis().name));
     }
     let mut config = Config::load(&ctx.data_dir)?;
@@ -71,11 +72,12 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
         None
     };
     let info = running.node.info().await?;
+    let membership = running.node.membership().await?;
     let ready = Ready {
         peer_id: info.peer_id.clone(),
         did: info.did.clone(),
         swarm: info.swarm.clone(),
-        swarm_id: running.node.membership().await?.id,
+        swarm_id: membership.id.clone(),
         listen: info.listen.clone(),
         control: control
             .tcp_addr()
@@ -84,8 +86,10 @@ pub async fn run(args: RunArgs, ctx: &Context, up: bool) -> anyhow::Result<()> {
         ready_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
         twin_id,
     };
-    ctx.show(&ready, || greeting(&ready, &info, up))?;
-    let reason = stop_signal().await;
+    // Whoever reads that the node is ready may stop it at once.
+    let stop = StopSignals::catch();
+    ctx.show(&ready, || greeting(&ready, &info, &membership, up))?;
+    let reason = stop.received().await;
     if !ctx.json {
         ctx.note(&format!("{reason}: stopping"));
     }
@@ -178,7 +182,7 @@ async fn first_twin(running: &Running, name: Option<String>) -> anyhow::Result<S
         .twin_id)
 }
 
-fn greeting(ready: &Ready, info: &NodeInfo, up: bool) -> String {
+fn greeting(ready: &Ready, info: &NodeInfo, membership: &Membership, up: bool) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         text.push_str(&format!(
@@ -190,6 +194,12 @@ fn greeting(ready: &Ready, info: &NodeInfo, up: bool) -> String {
     line("swarm", &ready.swarm);
     if let Some(id) = &ready.swarm_id {
         line("swarm id", id);
+    }
+    if membership.standing == "waiting" {
+        line(
+            "standing",
+            "waiting to be let in; `pagi swarm status` says how far that is",
+        );
     }
     for address in &ready.listen {
         line("listening", address);
@@ -237,17 +247,41 @@ fn keys_line(kept: &str) -> String {
     format!("{kept}, mode 0600 (`pagi key encrypt` puts them under a passphrase)")
 }
 
-async fn stop_signal() -> &'static str {
+/// The signals that stop a node in order, caught from when this is made on.
+struct StopSignals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+    caught: Option<[tokio::signal::unix::Signal; 2]>,
+}
+
+impl StopSignals {
+    fn catch() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let both = || {
+                std::io::Result::Ok([
+                    signal(SignalKind::terminate())?,
+                    signal(SignalKind::interrupt())?,
+                ])
+            };
+            Self {
+                caught: both().ok(),
+            }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    /// Waits for one; gives its name.
+    async fn received(self) -> &'static str {
+        #[cfg(unix)]
+        if let Some([mut terminate, mut interrupt]) = self.caught {
             return tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
-                _ = tokio::signal::ctrl_c() => "Ctrl-C",
+                _ = interrupt.recv() => "Ctrl-C",
             };
         }
+        let _ = tokio::signal::ctrl_c().await;
+        "Ctrl-C"
     }
-    let _ = tokio::signal::ctrl_c().await;
-    "Ctrl-C"
 }

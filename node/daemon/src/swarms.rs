@@ -278,6 +278,36 @@ pub fn enter(data_dir: &Path, mut swarm: KnownSwarm) -> Result<KnownSwarm, CliEr
     Ok(swarm)
 }
 
+/// Makes a known swarm, named as for [`find`] or by a name that only it has, the one this node belongs
+/// to from its next start on.
+///
+/// # Errors
+/// [`CliError`] where none or several are called so, and as [`enter`].
+pub fn switch(data_dir: &Path, name: &str) -> Result<KnownSwarm, CliError> {
+    const LIST: &str = "`pagi swarm list` shows the swarms this node made or joined";
+    if let Some(swarm) = find(data_dir, name)? {
+        return enter(data_dir, swarm);
+    }
+    let mut called: Vec<KnownSwarm> = list(data_dir)?
+        .into_iter()
+        .filter(|swarm| swarm.block.genesis().name == name)
+        .collect();
+    match (called.pop(), called.len()) {
+        (Some(swarm), 0) => enter(data_dir, swarm),
+        (Some(_), others) => Err(CliError::usage(
+            format!("{} swarms are called `{name}`", others + 1),
+            format!("give its network, such as crew-abc…: {LIST}"),
+        )),
+        (None, _) => Err(CliError::new(
+            format!(
+                "this node made or joined no swarm `{}`",
+                name.escape_debug()
+            ),
+            LIST,
+        )),
+    }
+}
+
 /// Lets the node belong to the swarm its configuration names, from its next start on; `forget` also
 /// removes what is known of the one it leaves. Gives the one it leaves.
 ///
@@ -392,6 +422,14 @@ mod tests {
             assert_eq!(found.block.id(), one.block.id());
         }
         assert!(find(&data, "crew").unwrap().is_none());
+        let several = switch(&data, "crew").err().unwrap();
+        assert_eq!(several.code, 2, "{several:?}");
+        assert!(several.cause.contains("2 swarms"), "{several:?}");
+        switch(&data, &one.network()).unwrap();
+        let found = current(&data).unwrap().unwrap();
+        assert_eq!(found.block.id(), one.block.id());
+        assert!(switch(&data, "no-such").is_err());
+        switch(&data, &two.block.id().to_string()).unwrap();
         let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(file(&data, &two.network())), 0o600);
         assert_eq!(mode(dir(&data)), 0o700);
@@ -400,6 +438,9 @@ mod tests {
         assert!(current(&data).unwrap().is_none());
         assert_eq!(list(&data).unwrap().len(), 1);
         assert_eq!(leave(&data, true).unwrap(), None);
+        let only = switch(&data, "crew").unwrap();
+        assert_eq!(only.block.id(), one.block.id());
+        assert_eq!(only.key.unwrap().as_bytes(), &[7; 32], "nothing is lost");
     }
 
     #[test]

@@ -215,7 +215,7 @@ mod tests {
                 timestamp: NOW,
                 capabilities: Capabilities {
                     tools,
-                    inference: String::new(),
+                    ..Capabilities::default()
                 },
             };
             let message = Coordination::TwinOnline(presence);

@@ -278,7 +278,15 @@ impl Mind {
             tool_tally: &tally,
             has_memories,
         };
-        let drafted = planner::plan(goal, &knowledge);
+        let mut drafted = planner::plan(goal, &knowledge);
+        let hint = if trace.guest.is_none() {
+            self.could(&trace.twin.twin_id, goal, &knowledge).await?
+        } else {
+            None
+        };
+        if let Some(hint) = hint.as_ref().filter(|_| drafted.plan.steps.is_empty()) {
+            drafted.plan.missing = vec![hint.clone()];
+        }
         trace.planned(&drafted.plan, start).await?;
         if drafted.plan.steps.is_empty() && parts::is_not_to_be_kept(goal) {
             return Ok(Outcome::planned(Judged {
@@ -317,6 +325,10 @@ impl Mind {
                     trace.failed_case = failed;
                 }
             }
+        }
+        if let Some(hint) = hint.filter(|_| !outcome.judged.reached) {
+            let output = outcome.judged.output.trim_end();
+            outcome.judged.output = format!("{output}\n({hint}.)");
         }
         Ok(outcome)
     }
@@ -490,6 +502,7 @@ fn reflect_on(
         judged: &outcome.judged,
         teaches: outcome.whole && covers(&trace.goal, tools, outcome),
         vocabulary: &vocabulary,
+        spoken: &planner::spoken_words(tools.iter().map(|tool| tool.description.as_str())),
         reading: &reading,
     };
     let mut lesson = reflect(&finished, &playbook.state);

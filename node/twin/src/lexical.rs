@@ -202,6 +202,24 @@ pub fn terms(text: &str) -> Vec<String> {
     found
 }
 
+/// A word for each stem of `texts`, the shortest there is: what a person reads in place of the stem.
+#[must_use]
+pub fn spoken<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, String> {
+    let mut words: BTreeMap<String, String> = BTreeMap::new();
+    for text in texts {
+        for part in text.unicode_words().flat_map(split_identifier) {
+            let word = part.to_lowercase();
+            let stems = terms(&word);
+            let [stem] = stems.as_slice() else { continue };
+            let known = words.get(stem);
+            if known.is_none_or(|known| (word.len(), &word) < (known.len(), known)) {
+                words.insert(stem.clone(), word);
+            }
+        }
+    }
+    words
+}
+
 /// The distinct [`terms`] of `text`.
 #[must_use]
 pub fn term_set(text: &str) -> BTreeSet<String> {
@@ -354,6 +372,15 @@ mod tests {
             terms("system_monitor getTwins"),
             ["system", "monitor", "twin"]
         );
+    }
+
+    #[test]
+    fn a_stem_has_a_word_that_a_person_reads() {
+        let words = spoken(["Machines of this machine's kind", "evaluate_expression"]);
+        for (stem, word) in [("machin", "machine"), ("express", "expression")] {
+            assert_eq!(words.get(stem).map(String::as_str), Some(word));
+        }
+        assert!(!words.contains_key("this") && !words.contains_key("of"));
     }
 
     #[test]

@@ -169,7 +169,8 @@ impl Mind {
         let reply = if wait.is_zero() {
             None
         } else {
-            self.reply(twin_id, to.as_str(), &thid, after, wait).await?
+            let asked = (message.id.as_str(), thid.as_str());
+            self.reply(twin_id, to.as_str(), asked, after, wait).await?
         };
         Ok(SentMessage {
             thid,
@@ -181,6 +182,7 @@ impl Mind {
             status: status.into(),
             reason,
             expires_at: rfc3339(from_unix_ms(expires_at_ms)),
+            after,
         })
     }
 

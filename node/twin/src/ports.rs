@@ -17,6 +17,12 @@ pub trait Tools: Send + Sync {
     /// Tools `twin_id` may call, by name.
     async fn catalog(&self, twin_id: &str) -> Vec<ToolInfo>;
 
+    /// Tools `twin_id` could call if its user allowed them. What the user took from it is none of them.
+    async fn withheld(&self, twin_id: &str) -> Vec<ToolInfo> {
+        let _ = twin_id;
+        Vec::new()
+    }
+
     /// Calls a tool as `twin_id`: checks the grant and the schema, runs it within its time.
     ///
     /// # Errors

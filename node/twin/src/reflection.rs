@@ -40,6 +40,8 @@ pub struct Finished<'a> {
     pub teaches: bool,
     /// Words of the tool catalogue and the playbook, which are never private.
     pub vocabulary: &'a BTreeSet<String>,
+    /// A word for each stem that everybody has; see [`crate::planner::spoken_words`].
+    pub spoken: &'a BTreeMap<String, String>,
     /// Tools that change nothing: only their calls make a case, for a followed case must not act.
     pub reading: &'a BTreeSet<String>,
 }
@@ -187,9 +189,11 @@ fn success(finished: &Finished<'_>, known: &State, delta: &mut Delta, notes: &mu
     let spared = finished.calls.len() - finished.judged.contributed.len();
     let case = Case::new(terms, steps);
     let tools: Vec<&str> = case.steps.iter().map(|step| step.tool.as_str()).collect();
+    let spoken = |term: &String| finished.spoken.get(term).unwrap_or(term).clone();
+    let about: Vec<String> = case.terms.iter().map(spoken).collect();
     notes.push(format!(
         "goals about {} are reached by {}{}",
-        case.terms.join(" "),
+        about.join(", "),
         tools.join(", then "),
         match spared {
             0 => String::new(),

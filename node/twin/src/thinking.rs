@@ -14,7 +14,7 @@ use crate::{
     inference::Engine,
     lexical::{Bm25, term_set},
     mind::{Mind, event_now, known_cases},
-    planner::{self, Knowledge},
+    planner::{self, Knowledge, parts},
     twins::{SEARCHED_MEMORIES, check_goal, elapsed_ms},
 };
 
@@ -106,6 +106,30 @@ impl Mind {
         }))
     }
 
+    /// What would help with a goal if the twin's user allowed it, and how that is done.
+    pub(crate) async fn could(
+        &self,
+        twin_id: &str,
+        goal: &str,
+        knowledge: &Knowledge<'_>,
+    ) -> Result<Option<String>, TwinError> {
+        if parts::asks_to_forget(goal) || parts::is_not_to_be_kept(goal) {
+            return Ok(None);
+        }
+        let tools = self.inner.tools.withheld(twin_id).await;
+        let Some(tool) = planner::withheld(goal, knowledge, &tools) else {
+            return Ok(None);
+        };
+        let of = match self.store().list_twins()?.as_slice() {
+            [_] => String::new(),
+            _ => format!(" --twin {twin_id}"),
+        };
+        Ok(Some(format!(
+            "`{tool}` may do it, but this twin may not call it yet: `pagi tool allow {tool}{of}` \
+             lets it"
+        )))
+    }
+
     /// Plans a goal without running it.
     ///
     /// # Errors
@@ -127,15 +151,18 @@ impl Mind {
             let tally = adopted.state.tally(&format!("tool:{name}"));
             (tally.helpful, tally.harmful)
         };
-        let plan = planner::plan_whole(
-            &request.goal,
-            &Knowledge {
-                tools: &tools,
-                cases: &cases,
-                tool_tally: &tally,
-                has_memories,
-            },
-        );
+        let knowledge = Knowledge {
+            tools: &tools,
+            cases: &cases,
+            tool_tally: &tally,
+            has_memories,
+        };
+        let mut plan = planner::plan_whole(&request.goal, &knowledge);
+        if let Some(twin_id) = twin_id.filter(|_| plan.steps.is_empty())
+            && let Some(hint) = self.could(twin_id, &request.goal, &knowledge).await?
+        {
+            plan.missing = vec![hint];
+        }
         let mut event = event_now(
             EventType::PlanCreated,
             "planner",

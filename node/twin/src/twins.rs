@@ -56,7 +56,7 @@ impl Mind {
         self.store()
             .write(Batch::new().twin(record.clone()).event(event))
             .await?;
-        view(record, true)
+        self.shown(record, true)
     }
 
     /// Every twin, oldest first.
@@ -67,7 +67,7 @@ impl Mind {
         self.store()
             .list_twins()?
             .into_iter()
-            .map(|record| view(record, false))
+            .map(|record| self.shown(record, false))
             .collect()
     }
 
@@ -76,7 +76,16 @@ impl Mind {
     /// # Errors
     /// [`TwinError::UnknownTwin`].
     pub fn twin(&self, twin_id: &str) -> Result<Twin, TwinError> {
-        view(self.require(twin_id)?, true)
+        self.shown(self.require(twin_id)?, true)
+    }
+
+    /// A twin as its user sees it, with whether it is stopped.
+    fn shown(&self, record: TwinRecord, with_document: bool) -> Result<Twin, TwinError> {
+        let stopped = self.stopped(Some(&record.did));
+        Ok(Twin {
+            stopped,
+            ..view(record, with_document)?
+        })
     }
 
     /// A twin's DID and document.
@@ -116,7 +125,7 @@ impl Mind {
         self.store()
             .write(Batch::new().twin(record.clone()).event(event))
             .await?;
-        view(record, true)
+        self.shown(record, true)
     }
 
     /// Adds to a twin's memory.
@@ -302,6 +311,7 @@ fn view(record: TwinRecord, with_document: bool) -> Result<Twin, TwinError> {
         did_document,
         created_at: record.created_at,
         updated_at: record.updated_at,
+        stopped: None,
     })
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{did::Did, signed::Domain};
 
-/// What a twin can do.
+/// What a twin can do, and what it says it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Names of the tools it may call.
@@ -18,6 +18,12 @@ pub struct Capabilities {
     /// The inference it runs on: `planner`, or the name of a model.
     #[serde(default)]
     pub inference: String,
+    /// What its user calls it; absent where it has no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it is for, in its user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
 }
 
 /// A twin on the air.
@@ -39,25 +45,46 @@ pub const MAX_TWIN_ID_BYTES: usize = 64;
 pub const MAX_PRESENCE_TOOLS: usize = 256;
 /// See [`MAX_PRESENCE_TOOLS`].
 pub const MAX_PRESENCE_BYTES: usize = 4096;
+/// Longest name of a twin in presence, bytes.
+pub const MAX_NAME_BYTES: usize = 64;
+/// Longest role of a twin in presence, bytes.
+pub const MAX_ROLE_BYTES: usize = 256;
 
 impl TwinPresence {
     /// Whether everybody can afford to keep it.
     #[must_use]
     pub fn is_modest(&self) -> bool {
-        let Capabilities { tools, inference } = &self.capabilities;
+        let Capabilities {
+            tools,
+            inference,
+            name,
+            role,
+        } = &self.capabilities;
         let bytes: usize = tools.iter().map(String::len).sum();
+        let within =
+            |text: &Option<String>, most| text.as_ref().is_none_or(|one| one.len() <= most);
         self.twin_id.len() <= MAX_TWIN_ID_BYTES
             && tools.len() <= MAX_PRESENCE_TOOLS
             && bytes + inference.len() <= MAX_PRESENCE_BYTES
+            && within(name, MAX_NAME_BYTES)
+            && within(role, MAX_ROLE_BYTES)
     }
 
-    /// Leaves out what would make it too large: the tools named last.
+    /// Leaves out what would make it too large: the tools named last, the end of a long text.
     #[must_use]
     pub fn modest(mut self) -> Self {
-        let Capabilities { tools, inference } = &mut self.capabilities;
-        let cut = (0..=inference.len().min(256)).rev();
-        let cut = cut.filter(|at| inference.is_char_boundary(*at)).max();
-        inference.truncate(cut.unwrap_or(0));
+        let Capabilities {
+            tools,
+            inference,
+            name,
+            role,
+        } = &mut self.capabilities;
+        cut(inference, 256);
+        for (text, most) in [(name, MAX_NAME_BYTES), (role, MAX_ROLE_BYTES)] {
+            if let Some(text) = text {
+                cut(text, most);
+            }
+        }
         let mut left = MAX_PRESENCE_BYTES - inference.len();
         tools.truncate(MAX_PRESENCE_TOOLS);
         tools.retain(|tool| {
@@ -67,6 +94,15 @@ impl TwinPresence {
         });
         self
     }
+}
+
+/// Cuts `text` to at most `most` bytes, between two characters.
+fn cut(text: &mut String, most: usize) {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
 }
 
 /// A message of the coordination topic.
@@ -183,6 +219,7 @@ mod tests {
             capabilities: Capabilities {
                 tools,
                 inference: inference.into(),
+                ..Capabilities::default()
             },
         };
         let usual = presence(vec!["recall".into(); 40], "planner");
@@ -199,6 +236,15 @@ mod tests {
         let mut long = presence(Vec::new(), "");
         long.twin_id = "x".repeat(65);
         assert!(!long.is_modest());
+        for (name, role) in [(65, 0), (0, 257)] {
+            let mut long = presence(Vec::new(), "");
+            long.capabilities.name = Some("\u{e4}".repeat(name));
+            long.capabilities.role = Some("\u{e4}".repeat(role));
+            assert!(!long.is_modest());
+            let modest = long.modest();
+            assert!(modest.is_modest());
+            assert_ne!(modest.capabilities.name, modest.capabilities.role);
+        }
     }
 
     #[test]
@@ -211,6 +257,7 @@ mod tests {
             capabilities: Capabilities {
                 tools: vec!["recall".into()],
                 inference: "planner".into(),
+                ..Capabilities::default()
             },
         });
         assert_eq!(

@@ -2,8 +2,8 @@
 
 use axum::{Json, extract::State};
 use pagi_api::swarm::{
-    ArtifactView, MoView, Peer, PlaybookCheck, PlaybookDiff, PlaybookView, RejectArtifact,
-    RevertPlaybook, RevisionView, SwarmView,
+    ArtifactView, KnownTwin, MoView, Peer, PlaybookCheck, PlaybookDiff, PlaybookView,
+    RejectArtifact, RevertPlaybook, RevisionView, SwarmView,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,12 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/swarm", swarm)
             .about(SWARM, "The swarm at a glance")
             .gives::<SwarmView>(),
+        Route::get("/swarm/twins", swarm_twins)
+            .about(
+                SWARM,
+                "List the twins known: here, heard lately, and heard before",
+            )
+            .gives::<Vec<KnownTwin>>(),
         Route::get("/peers", peers)
             .about(SWARM, "List the connected peers")
             .gives::<Vec<Peer>>(),
@@ -122,6 +128,10 @@ struct StoredDocument {
 
 async fn swarm(State(api): State<Api>) -> Result<Json<SwarmView>, Failure> {
     Ok(Json(api.node.swarm().await?))
+}
+
+async fn swarm_twins(State(api): State<Api>) -> Result<Json<Vec<KnownTwin>>, Failure> {
+    Ok(Json(api.node.swarm_twins().await?))
 }
 
 async fn peers(State(api): State<Api>) -> Result<Json<Vec<Peer>>, Failure> {

@@ -130,6 +130,7 @@ async fn every_route_of_the_contract_is_documented() {
         ("post", "/messages/{twin_id}/read"),
         ("get", "/audit"),
         ("get", "/swarm"),
+        ("get", "/swarm/twins"),
         ("post", "/swarm/tasks"),
         ("get", "/swarm/tasks"),
         ("get", "/swarm/tasks/{task_id}"),

@@ -546,6 +546,10 @@ impl Node for FakeNode {
         })))
     }
 
+    async fn swarm_twins(&self) -> Result<Vec<KnownTwin>, ApiError> {
+        Ok(Vec::new())
+    }
+
     async fn ask_swarm(&self, request: AskSwarm) -> Result<SwarmTask, ApiError> {
         self.wrote("ask_swarm");
         Ok(task(&request.goal, "open"))

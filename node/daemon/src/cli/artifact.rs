@@ -11,7 +11,10 @@ use pagi_playbook::{Bullet, Delta, Setting};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{CliError, Context, context::read_input, playbook::difference_lines, select::TwinArg};
+use super::{
+    CliError, Context, context::read_input, lesson::Spoken, playbook::difference_lines,
+    select::TwinArg,
+};
 use crate::{
     client::encode,
     render::{self, Table},
@@ -92,17 +95,20 @@ pub async fn artifact(command: ArtifactCommand, ctx: &Context) -> anyhow::Result
         }
         ArtifactCommand::Show { cid } => {
             let one: ArtifactView = client.get(&format!("/artifacts/{}", encode(&cid))).await?;
-            ctx.show(&one, || shown(&one))
+            let spoken = Spoken::ask(&client).await;
+            ctx.show(&one, || shown(&one, &spoken))
         }
         ArtifactCommand::Approve { cid } => {
             let path = format!("/artifacts/{}/approve", encode(&cid));
             let one: ArtifactView = client.post(&path, &json!({})).await?;
-            ctx.show(&one, || shown(&one))
+            let spoken = Spoken::ask(&client).await;
+            ctx.show(&one, || shown(&one, &spoken))
         }
         ArtifactCommand::Reject { cid, reason } => {
             let path = format!("/artifacts/{}/reject", encode(&cid));
             let one: ArtifactView = client.post(&path, &RejectArtifact { reason }).await?;
-            ctx.show(&one, || shown(&one))
+            let spoken = Spoken::ask(&client).await;
+            ctx.show(&one, || shown(&one, &spoken))
         }
         ArtifactCommand::New(args) => {
             let delta = args.delta()?;
@@ -115,13 +121,14 @@ pub async fn artifact(command: ArtifactCommand, ctx: &Context) -> anyhow::Result
             let pushed: ToolResult = client.post("/execute/hive_push", &body).await?;
             let cid = pushed.result["cid"].as_str().unwrap_or_default();
             let one: ArtifactView = client.get(&format!("/artifacts/{}", encode(cid))).await?;
-            ctx.show(&one, || shown(&one))
+            let spoken = Spoken::ask(&client).await;
+            ctx.show(&one, || shown(&one, &spoken))
         }
     }
 }
 
 /// One artifact, with what it would change as a diff.
-fn shown(one: &ArtifactView) -> String {
+fn shown(one: &ArtifactView, spoken: &Spoken) -> String {
     let line = render::clean_line;
     let mut pairs = vec![
         ("artifact", render::bold(&line(&one.cid))),
@@ -137,13 +144,13 @@ fn shown(one: &ArtifactView) -> String {
         ("learned", render::clean_text(&one.critique)),
     ]);
     if one.changes.is_empty() {
-        pairs.push(("delta", render::clean_text(&format!("{:#}", one.delta))));
+        pairs.push(("adds", spoken.delta(&one.delta)));
         return render::fields(&pairs);
     }
     format!(
         "{}\n{}",
         render::fields(&pairs),
-        difference_lines(&one.changes)
+        difference_lines(&one.changes, spoken)
     )
 }
 

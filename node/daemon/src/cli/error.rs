@@ -79,6 +79,9 @@ fn next_step(status: u16, cause: &str) -> &'static str {
         404 if cause.contains("plugin") => "`pagi plugin list` shows the plugins there are",
         404 if cause.contains("revision") => "`pagi playbook log` shows the revisions there are",
         404 => "check the name; `pagi status` shows which node answers",
+        409 if cause.contains("a name alone") => {
+            "`pagi swarm create NAME --invited`, then start the node again"
+        }
         409 => "look at the current state first: `pagi status`",
         413 => "send less at once",
         429 => "wait a little and try again",

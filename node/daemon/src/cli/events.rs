@@ -6,7 +6,7 @@ use pagi_messages::EventType;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::{CliError, Context, select::OptionalTwinArg};
+use super::{CliError, Context, names::Names, select::OptionalTwinArg};
 use crate::{
     client::{Client, encode, event_data},
     render::{self, Table},
@@ -145,7 +145,7 @@ fn cells(event: &LoggedEvent, now: OffsetDateTime) -> [String; 6] {
     let mut about: Vec<String> = event.subject.iter().cloned().collect();
     let empty = event.payload.is_null() || event.payload == serde_json::json!({});
     if !empty {
-        about.push(render::value(&event.payload));
+        about.push(render::brief(&event.payload));
     }
     [
         seq.to_string(),
@@ -177,6 +177,11 @@ pub async fn audit(args: AuditArgs, ctx: &Context) -> anyhow::Result<()> {
         },
     )
     .await?;
+    let names = if ctx.json {
+        Names::default()
+    } else {
+        Names::ask(&client).await
+    };
     ctx.show(&entries, || {
         if entries.is_empty() {
             return "nothing was audited yet".to_owned();
@@ -185,13 +190,14 @@ pub async fn audit(args: AuditArgs, ctx: &Context) -> anyhow::Result<()> {
         let mut table = Table::new(&["SEQ", "TIME", "WHO", "VERDICT", "WHAT", "DETAIL"]);
         for entry in &entries {
             let subject = entry.subject.as_deref().unwrap_or_default();
+            let action = entry.action.replace('_', " ");
             table.row([
                 entry.seq.to_string(),
                 render::moment(&entry.ts, now),
-                entry.actor.clone(),
+                names.of(&entry.actor),
                 entry.verdict.clone(),
-                format!("{} {subject}", entry.action),
-                render::value(&entry.detail),
+                format!("{action} {}", names.of(subject)),
+                render::brief(&entry.detail),
             ]);
         }
         table.render(ctx.width)
@@ -255,7 +261,7 @@ mod tests {
             "tool_executed",
             "01234567",
             "executive",
-            "calculator {\"ok\":true}",
+            "calculator ok",
         ];
         assert_eq!(got, expected);
     }

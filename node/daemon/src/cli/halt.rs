@@ -3,6 +3,7 @@
 use clap::Args;
 use pagi_api::trust::{GiveOrder, Halt};
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::{Context, select::find};
 use crate::render;
@@ -80,7 +81,7 @@ async fn order(
 fn told(halt: &Halt) -> String {
     let head = match &halt.stopped {
         Some(why) => format!("{} {}", render::bad("STOPPED:"), render::clean_line(why)),
-        None => format!("{} this node works", render::good("going:")),
+        None => format!("{} the node itself works", render::good("going:")),
     };
     let orders = halt.orders.iter().map(|order| {
         let target = order.twin.as_deref().unwrap_or("the swarm");
@@ -91,7 +92,10 @@ fn told(halt: &Halt) -> String {
         };
         render::clean_line(&format!(
             "{} {target}, by {} ({}), {}{over}",
-            order.action, order.by, order.rank, order.at
+            order.action,
+            render::short_did(&order.by),
+            order.rank,
+            render::ago(&order.at, OffsetDateTime::now_utc())
         ))
     });
     std::iter::once(head)

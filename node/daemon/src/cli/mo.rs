@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 use pagi_api::swarm::MoView;
+use pagi_messages::event::{from_unix_ms, rfc3339};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use super::Context;
 use crate::render;
@@ -32,7 +34,7 @@ pub async fn mo(command: MoCommand, ctx: &Context) -> anyhow::Result<()> {
             Value::Object(map) => map
                 .iter()
                 .filter(|(key, _)| !["mo", "term", "certificate"].contains(&key.as_str()))
-                .map(|(key, value)| (render::clean_line(key), list(value)))
+                .map(|(key, value)| told(key, value, OffsetDateTime::now_utc()))
                 .filter(|(_, text)| !text.is_empty())
                 .collect(),
             Value::Null => Vec::new(),
@@ -56,6 +58,21 @@ pub fn summary(view: &MoView) -> String {
     }
 }
 
+/// One of the election's details for a person: times and spans in words.
+fn told(key: &str, value: &Value, now: OffsetDateTime) -> (String, String) {
+    match (key, value.as_u64()) {
+        ("since_ms", Some(ms)) => {
+            let since = rfc3339(from_unix_ms(ms));
+            ("since".to_owned(), render::until(&since, now))
+        }
+        ("lease_remaining_ms", Some(ms)) => (
+            "lease".to_owned(),
+            format!("for another {}", render::millis(ms)),
+        ),
+        _ => (render::clean_line(&key.replace('_', " ")), list(value)),
+    }
+}
+
 /// A value for a person, the items of a list below each other.
 fn list(value: &Value) -> String {
     match value {
@@ -65,5 +82,28 @@ fn list(value: &Value) -> String {
             items.join("\n")
         }
         other => render::value(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_an_office_are_in_words() {
+        let now = OffsetDateTime::from_unix_timestamp(120).unwrap();
+        let told = |key: &str, value: Value| told(key, &value, now);
+        assert_eq!(
+            told("since_ms", json!(60_000)),
+            ("since".into(), "1970-01-01 00:01 UTC, 1 min ago".into())
+        );
+        assert_eq!(
+            told("lease_remaining_ms", json!(4_799)),
+            ("lease".into(), "for another 4.79 s".into())
+        );
+        assert_eq!(
+            told("elected_by", json!(["a", "b"])),
+            ("elected by".into(), "a\nb".into())
+        );
     }
 }

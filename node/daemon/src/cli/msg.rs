@@ -1,20 +1,27 @@
 //! `pagi msg`.
 
+use std::time::Duration;
+
 use clap::Subcommand;
-use pagi_api::messages::{
-    ChangeContacts, Contacts, MarkRead, MarkedRead, ReceivedMessage, SendMessage, SentMessage,
+use pagi_api::{
+    LoggedEvent,
+    messages::{
+        ChangeContacts, Contacts, MarkRead, MarkedRead, ReceivedMessage, SendMessage, SentMessage,
+    },
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::{CliError, Context, select::TwinArg};
 use crate::{
-    client::{Client, encode},
+    client::{Client, encode, event_data},
     render::{self, Table},
 };
 
 /// What a research question is sent as.
 const PROPOSE: &str = "urn:pagi:coordinate-research/1.0/propose";
+/// What says that it is being worked on.
+const ACCEPT: &str = "urn:pagi:coordinate-research/1.0/accept";
 
 /// `pagi msg …`.
 #[derive(Debug, Subcommand)]
@@ -150,10 +157,9 @@ pub async fn msg(command: MsgCommand, ctx: &Context) -> anyhow::Result<()> {
                 body: body.unwrap_or(Value::String(text)),
                 thid: thread,
                 attachments,
-                wait_s: wait,
+                wait_s: None,
             };
-            let path = format!("/messages/{}", encode(&twin.twin_id));
-            let sent: SentMessage = client.post(&path, &request).await?;
+            let sent = exchange(&client, &twin.twin_id, &request, wait.unwrap_or(0), ctx).await?;
             ctx.show(&sent, || outcome(&sent))
         }
         MsgCommand::Ask {
@@ -168,16 +174,24 @@ pub async fn msg(command: MsgCommand, ctx: &Context) -> anyhow::Result<()> {
                 to_did: to,
                 msg_type: Some(PROPOSE.to_owned()),
                 body: json!({"question": question.join(" "), "deadline": deadline}),
-                wait_s: Some(wait),
                 ..SendMessage::default()
             };
-            let path = format!("/messages/{}", encode(&twin.twin_id));
-            let sent: SentMessage = client.post(&path, &request).await?;
+            let sent = exchange(&client, &twin.twin_id, &request, wait, ctx).await?;
             ctx.show(&sent, || outcome(&sent))?;
             if sent.reply.is_none() {
+                let next = match sent.status.as_str() {
+                    "delivered" => {
+                        "look into `pagi msg inbox` later, or wait longer with --wait; it answers \
+                         whom its user allows (`pagi msg allow` there)"
+                    }
+                    _ => {
+                        "ask again when it is back: `pagi swarm twins` shows who can be reached; \
+                         its time to answer is over by then"
+                    }
+                };
                 return Err(CliError::after_output(
-                    "no answer came in time",
-                    "look into `pagi msg inbox` later, or wait longer with --wait",
+                    format!("no answer came in {}", render::seconds(wait)),
+                    next,
                 )
                 .into());
             }
@@ -258,6 +272,86 @@ pub async fn msg(command: MsgCommand, ctx: &Context) -> anyhow::Result<()> {
     }
 }
 
+/// Sends a message and, with `wait`, waits so many seconds for its answer; says meanwhile how far it
+/// is.
+async fn exchange(
+    client: &Client,
+    twin_id: &str,
+    request: &SendMessage,
+    wait: u64,
+    ctx: &Context,
+) -> anyhow::Result<SentMessage> {
+    let tell = |text: &str| {
+        if !ctx.json {
+            ctx.note(&render::dim(text));
+        }
+    };
+    let to = render::clean_line(&request.to_did);
+    if wait > 0 {
+        tell(&format!("sending to {to} …"));
+    }
+    let path = format!("/messages/{}", encode(twin_id));
+    let mut sent: SentMessage = client.post(&path, request).await?;
+    if wait == 0 {
+        return Ok(sent);
+    }
+    tell(&progress(&sent, wait));
+    let time = Duration::from_secs(wait);
+    if let Ok(reply) = tokio::time::timeout(time, answer(client, twin_id, &sent, tell)).await {
+        sent.reply = Some(reply?);
+    }
+    Ok(sent)
+}
+
+/// How far a message is whose answer is waited for.
+fn progress(sent: &SentMessage, wait: u64) -> String {
+    let reason = render::clean_line(sent.reason.as_deref().unwrap_or_default());
+    let far = match sent.status.as_str() {
+        "delivered" => "delivered".to_owned(),
+        "held" => format!("kept in a mailbox until it is back ({reason})"),
+        _ => format!("not delivered yet, and tried again ({reason})"),
+    };
+    format!(
+        "{far}; waiting for the answer, up to {} …",
+        render::seconds(wait)
+    )
+}
+
+/// Waits for the answer to a message, for as long as that takes.
+async fn answer(
+    client: &Client,
+    twin_id: &str,
+    sent: &SentMessage,
+    tell: impl Fn(&str),
+) -> anyhow::Result<ReceivedMessage> {
+    let id = encode(twin_id);
+    let events = format!("/events?event_type=didcomm_received&twin_id={id}");
+    let mut stream = client.follow(events, Some(sent.after.to_string()));
+    loop {
+        let event = stream
+            .next(|| tell("the connection was lost; connecting again …"))
+            .await?;
+        let event: LoggedEvent = event_data(&event)?;
+        let said = &event.event.payload;
+        let of_thread = said["thid"] == sent.thid || said["pthid"] == sent.thid;
+        if !of_thread || said["from"] != sent.to || said["id"] == sent.id {
+            continue;
+        }
+        // That a question was accepted is no answer to it yet.
+        if said["msg_type"] == ACCEPT {
+            tell("accepted; it works on the answer …");
+            continue;
+        }
+        let inbox: Vec<ReceivedMessage> = client.get(&format!("/messages/{id}?limit=200")).await?;
+        let found = inbox.into_iter().rev().find(|message| {
+            said["id"] == message.id && message.from.as_deref() == Some(sent.to.as_str())
+        });
+        if let Some(message) = found {
+            return Ok(message);
+        }
+    }
+}
+
 async fn change_contacts(
     client: &Client,
     twin: &TwinArg,
@@ -328,7 +422,7 @@ fn outcome(sent: &SentMessage) -> String {
             render::warn("waiting"),
             line(&sent.to),
             line(reason),
-            line(&sent.expires_at)
+            render::until(&sent.expires_at, OffsetDateTime::now_utc())
         ),
     };
     if let Some(reply) = &sent.reply {
@@ -405,5 +499,32 @@ mod tests {
         assert_eq!(short_type("a/b"), "a/b");
         assert_eq!(says(&json!({"content": "hi", "x": 1})), "hi");
         assert_eq!(says(&json!({"x": 1})), "{\"x\":1}");
+    }
+
+    #[test]
+    fn who_waits_for_an_answer_is_told_how_far_the_question_is() {
+        let sent = |status: &str, reason: Option<&str>| {
+            serde_json::from_value::<SentMessage>(json!({
+                "id": "1", "thid": "1", "from": "did:key:a", "to": "did:key:b", "msg_type": PROPOSE,
+                "status": status, "reason": reason, "expires_at": "2026-01-01T00:00:00Z",
+            }))
+            .unwrap()
+        };
+        for (sent, wanted) in [
+            (
+                sent("delivered", None),
+                "delivered; waiting for the answer, up to 1 min …",
+            ),
+            (
+                sent("held", Some("N holds it")),
+                "kept in a mailbox until it is back (N holds it); ",
+            ),
+            (
+                sent("queued", Some("no node")),
+                "not delivered yet, and tried again (no node); ",
+            ),
+        ] {
+            assert!(progress(&sent, 60).starts_with(wanted), "{wanted}");
+        }
     }
 }

@@ -53,7 +53,7 @@ pub async fn peers(args: PeersArgs, ctx: &Context) -> anyhow::Result<()> {
             return ctx.print(&format!(
                 "{}\n\n{}",
                 table(&peers, ctx.width),
-                summary(&network)
+                summary(&network, false)
             ));
         }
         Some(PeersCommand::Network) => client.get("/network").await?,
@@ -70,7 +70,7 @@ pub async fn peers(args: PeersArgs, ctx: &Context) -> anyhow::Result<()> {
                 .await?
         }
     };
-    ctx.show(&network, || summary(&network))
+    ctx.show(&network, || summary(&network, true))
 }
 
 /// What of the statistics stands beside the limits.
@@ -132,7 +132,7 @@ fn table(peers: &[Peer], width: Option<usize>) -> String {
     table.render(width)
 }
 
-fn summary(network: &NetworkView) -> String {
+fn summary(network: &NetworkView, whole: bool) -> String {
     let list = |items: &[String], none: &str| {
         if items.is_empty() {
             none.to_owned()
@@ -178,9 +178,13 @@ fn summary(network: &NetworkView) -> String {
         pairs.push(("router", render::clean_line(reason)));
     }
     pairs.push(("kept away", list(&bans, "nobody")));
-    pairs.push(("limits", limits.join("\n")));
-    pairs.push(("in use, refused", used.join("\n")));
-    render::fields(&pairs)
+    if whole {
+        pairs.push(("limits", limits.join("\n")));
+        pairs.push(("in use, refused", used.join("\n")));
+        return render::fields(&pairs);
+    }
+    let note = "`pagi peers network` shows the limits and what is in use";
+    format!("{}\n\n{}", render::fields(&pairs), render::dim(note))
 }
 
 fn ban(ban: &Ban) -> String {

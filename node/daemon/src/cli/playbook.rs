@@ -19,7 +19,7 @@ use pagi_api::{
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{CliError, Context, context::read_input, select::TwinArg};
+use super::{CliError, Context, context::read_input, lesson::Spoken, select::TwinArg};
 use crate::{
     client::{Client, encode},
     render::{self, Table},
@@ -27,6 +27,9 @@ use crate::{
 
 /// How long an import waits for the Master Orchestrator's judgement.
 const JUDGED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Entries of a kind that an overview shows.
+const MOST_SHOWN: usize = 10;
 
 /// `pagi playbook …`.
 #[derive(Debug, Subcommand)]
@@ -90,11 +93,12 @@ pub async fn playbook(command: PlaybookCommand, ctx: &Context) -> anyhow::Result
     match command {
         PlaybookCommand::Show { toml } => {
             let view: PlaybookView = client.get("/playbook").await?;
+            let spoken = Spoken::ask(&client).await;
             ctx.show(&view, || {
                 if toml {
                     view.toml.clone()
                 } else {
-                    overview(&view)
+                    overview(&view, &spoken)
                 }
             })
         }
@@ -138,7 +142,8 @@ pub async fn playbook(command: PlaybookCommand, ctx: &Context) -> anyhow::Result
                 path.push_str(&format!("{mark}{name}={}", encode(&cid)));
             }
             let found: PlaybookDiff = client.get(&path).await?;
-            ctx.show(&found, || difference(&found))
+            let spoken = Spoken::ask(&client).await;
+            ctx.show(&found, || difference(&found, &spoken))
         }
         PlaybookCommand::Import {
             file,
@@ -224,18 +229,18 @@ fn imported(artifact: &ArtifactView) -> String {
     render::fields(&pairs)
 }
 
-fn difference(found: &PlaybookDiff) -> String {
+fn difference(found: &PlaybookDiff, spoken: &Spoken) -> String {
     let line = render::clean_line;
     let mut text = format!("from {}\nto   {}\n", line(&found.from), line(&found.to));
     if found.changes.is_empty() {
         text.push_str("nothing differs");
     }
-    text.push_str(&difference_lines(&found.changes));
+    text.push_str(&difference_lines(&found.changes, spoken));
     text
 }
 
 /// Changes, what goes with `-` and what comes with `+`.
-pub fn difference_lines(changes: &[PlaybookChange]) -> String {
+pub fn difference_lines(changes: &[PlaybookChange], spoken: &Spoken) -> String {
     let line = render::clean_line;
     let mut text = String::new();
     for change in changes {
@@ -246,7 +251,7 @@ pub fn difference_lines(changes: &[PlaybookChange]) -> String {
         ));
         for (mark, value) in [("-", &change.before), ("+", &change.after)] {
             let Some(value) = value else { continue };
-            for part in render::value(value).lines() {
+            for part in spoken.entry(&change.kind, value).lines() {
                 let part = format!("{mark} {}", line(part));
                 let part = if mark == "-" {
                     render::bad(&part)
@@ -317,7 +322,7 @@ fn write(file: &Path, text: &str, force: bool) -> Result<(), CliError> {
         })
 }
 
-fn overview(view: &PlaybookView) -> String {
+fn overview(view: &PlaybookView, spoken: &Spoken) -> String {
     let line = render::clean_line;
     let mut pairs = vec![
         ("head", render::bold(&line(&view.head))),
@@ -337,15 +342,17 @@ fn overview(view: &PlaybookView) -> String {
     if let Some(prompt) = prompt.as_str() {
         pairs.push(("instructions", render::clean_text(prompt.trim_end())));
     }
-    let learned = document.get("learned").map(learned).unwrap_or_default();
-    pairs.push((
-        "learned",
-        if learned.is_empty() {
-            "nothing yet".into()
-        } else {
-            learned
-        },
-    ));
+    let counted = document.get("learned").map(learned).unwrap_or_default();
+    let mut lines = vec![if counted.is_empty() {
+        "nothing yet".to_owned()
+    } else {
+        counted
+    }];
+    for (key, kind) in [("cases", "case"), ("bullets", "bullet")] {
+        let entries = document["learned"][key].as_array().into_iter().flatten();
+        lines.extend(entries.take(MOST_SHOWN).map(|one| spoken.entry(kind, one)));
+    }
+    pairs.push(("learned", lines.join("\n")));
     format!(
         "{}\n\n{}",
         render::fields(&pairs),
@@ -369,7 +376,7 @@ fn learned(learned: &Value) -> String {
         .map(|(key, value)| (render::clean_line(key), size(value)));
     let parts: Vec<String> = parts
         .filter(|(_, size)| *size > 0)
-        .map(|(key, size)| format!("{size} {key}"))
+        .map(|(key, size)| render::count(size, key.strip_suffix('s').unwrap_or(&key)))
         .collect();
     parts.join(", ")
 }
@@ -422,7 +429,7 @@ mod tests {
     fn what_was_learned_is_counted() {
         assert_eq!(
             learned(&json!({ "cases": { "a": 1, "b": 2 }, "bullets": [1], "x": [] })),
-            "2 cases, 1 bullets"
+            "2 cases, 1 bullet"
         );
         assert_eq!(learned(&json!(null)), "");
     }

@@ -141,6 +141,7 @@ mod tests {
             did_document: None,
             created_at: created_at.into(),
             updated_at: created_at.into(),
+            stopped: None,
         }
     }
 

@@ -1,9 +1,12 @@
 //! `pagi status`.
 
-use pagi_api::swarm::{MoView, NodeInfo, SwarmView};
+use pagi_api::{
+    membership::Membership,
+    swarm::{MoView, NodeInfo, SwarmView},
+};
 use serde_json::json;
 
-use super::{Context, mo};
+use super::{Context, mo, swarm_show::standing};
 use crate::render;
 
 /// Shows the node, its swarm and the MO at a glance.
@@ -12,6 +15,7 @@ pub async fn status(ctx: &Context) -> anyhow::Result<()> {
     let node: NodeInfo = client.get("/status").await?;
     let swarm: SwarmView = client.get("/swarm").await?;
     let mo: MoView = client.get("/mo").await?;
+    let membership: Membership = client.get("/swarm/members").await?;
     let document = json!({
         "node": node,
         "swarm": {
@@ -22,11 +26,12 @@ pub async fn status(ctx: &Context) -> anyhow::Result<()> {
             "stats": swarm.stats,
         },
         "mo": mo,
+        "membership": membership,
     });
-    ctx.show(&document, || glance(&node, &swarm, &mo))
+    ctx.show(&document, || glance(&node, &swarm, &mo, &membership))
 }
 
-fn glance(node: &NodeInfo, swarm: &SwarmView, mo: &MoView) -> String {
+fn glance(node: &NodeInfo, swarm: &SwarmView, mo: &MoView, membership: &Membership) -> String {
     let line = render::clean_line;
     let listen: Vec<String> = node.listen.iter().map(|addr| line(addr)).collect();
     let stopped = node.stopped.as_ref().map(|why| {
@@ -58,6 +63,7 @@ fn glance(node: &NodeInfo, swarm: &SwarmView, mo: &MoView) -> String {
                     render::count(swarm.twins.len(), "known twin"),
                 ),
             ),
+            ("standing", standing(membership)),
             ("MO", mo::summary(mo)),
             ("playbook", line(&swarm.playbook)),
             (

@@ -7,16 +7,19 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use pagi_api::membership::{InvitationView, Membership, NewInvitation, NewRevocation, RefusedNode};
+use pagi_api::membership::{InvitationView, Membership, NewInvitation, NewRevocation};
 use pagi_bootstrap::{Admission, JoinTicket, SwarmGenesis, SwarmKey, SwarmLimits};
 use pagi_messages::{Did, SigningIdentity};
 use pagi_twin::now_ms;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use super::{
     CliError, Context,
     key::PassphraseArg,
+    swarm_show,
     swarm_task::{SwarmTaskCommand, swarm_task},
+    swarm_twins::{TwinsArgs, twins},
 };
 use crate::{
     passphrase::{self, Source},
@@ -35,6 +38,9 @@ pub enum SwarmCommand {
     Join {
         /// What `pagi swarm invite` printed
         link: String,
+        /// Leave the swarm this node belongs to for it; what it has of that one stays
+        #[arg(long)]
+        switch: bool,
         #[command(flatten)]
         passphrase: PassphraseArg,
     },
@@ -46,8 +52,16 @@ pub enum SwarmCommand {
     },
     #[command(flatten)]
     Task(SwarmTaskCommand),
-    /// Show the swarm this node belongs to, its members, and who was refused
+    /// Show the swarm this node belongs to, how it stands there, its members, and who was refused
+    #[command(visible_alias = "status")]
     Show,
+    /// List the twins of the swarm: where they are, what they can do, and when they were last heard
+    Twins(TwinsArgs),
+    /// Belong to another swarm that was made or joined before, from this node's next start on
+    Switch {
+        /// Its network, its id, or its name, as in `pagi swarm list`
+        swarm: String,
+    },
     /// List the swarms this node made or joined
     List,
     /// Belong to the swarm of the configuration again, from this node's next start on
@@ -75,6 +89,9 @@ pub struct CreateArgs {
     /// The most members
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_members: Option<u32>,
+    /// Leave the swarm this node belongs to for it; what it has of that one stays
+    #[arg(long)]
+    switch: bool,
     #[command(flatten)]
     passphrase: PassphraseArg,
 }
@@ -118,13 +135,25 @@ pub(super) fn seconds(text: &str) -> Result<u64, String> {
 pub async fn swarm(command: SwarmCommand, ctx: &Context) -> anyhow::Result<()> {
     match command {
         SwarmCommand::Create(args) => {
+            let before = belongs_to(&ctx.data_dir);
             let swarm = create(args, &ctx.data_dir)?;
-            entered("made", &swarm, ctx).await
+            entered("made", &swarm, before, ctx).await
         }
-        SwarmCommand::Join { link, passphrase } => {
-            let swarm = accept(&link, &ctx.data_dir, &passphrase.source())?;
-            entered("joined", &swarm, ctx).await
+        SwarmCommand::Join {
+            link,
+            switch,
+            passphrase,
+        } => {
+            let before = belongs_to(&ctx.data_dir);
+            let swarm = accept(&link, &ctx.data_dir, &passphrase.source(), switch)?;
+            entered("joined", &swarm, before, ctx).await
         }
+        SwarmCommand::Switch { swarm } => {
+            let before = belongs_to(&ctx.data_dir);
+            let swarm = swarms::switch(&ctx.data_dir, &swarm)?;
+            entered("back in", &swarm, before, ctx).await
+        }
+        SwarmCommand::Twins(args) => twins(args, ctx).await,
         SwarmCommand::Invite(args) => {
             let request = NewInvitation {
                 expires_s: Some(args.expires),
@@ -150,7 +179,7 @@ pub async fn swarm(command: SwarmCommand, ctx: &Context) -> anyhow::Result<()> {
             })
         }
         SwarmCommand::Task(command) => swarm_task(command, ctx).await,
-        SwarmCommand::Show => show(ctx).await,
+        SwarmCommand::Show => swarm_show::show(ctx).await,
         SwarmCommand::List => list(ctx),
         SwarmCommand::Leave { forget } => leave(forget, ctx).await,
     }
@@ -173,12 +202,21 @@ fn random() -> [u8; 16] {
 }
 
 fn create(args: CreateArgs, data_dir: &Path) -> Result<KnownSwarm, CliError> {
-    let named = CliError::usage(
+    let unusable = CliError::usage(
         format!("`{}` cannot be a swarm's name", args.name.escape_debug()),
         "use 1 to 32 of a-z, 0-9, - and _, starting with a letter or digit",
     );
     if !pagi_messages::wire::is_swarm_name(&args.name) {
-        return Err(named);
+        return Err(unusable);
+    }
+    if !args.switch
+        && let Some(current) = belongs_to(data_dir)
+    {
+        return Err(CliError::new(
+            format!("this node belongs to {} already", named(&current)),
+            "`pagi swarm invite` lets others into it; `--switch` makes another one and leaves it, \
+             and what this node has of it stays",
+        ));
     }
     let me = identity(data_dir, &args.passphrase.source())?;
     let mut founders = args.founder;
@@ -235,14 +273,17 @@ fn create(args: CreateArgs, data_dir: &Path) -> Result<KnownSwarm, CliError> {
     )
 }
 
-/// Checks a join string and makes its swarm the one this node belongs to from its next start on.
+/// Checks a join string and makes its swarm the one this node belongs to from its next start on; in
+/// place of another one only with `switch`.
 ///
 /// # Errors
-/// [`CliError`] where the string does not hold, or would not let this node in.
+/// [`CliError`] where the string does not hold or would not let this node in, and where the node
+/// belongs to another swarm.
 pub(crate) fn accept(
     link: &str,
     data_dir: &Path,
     passphrase: &Source,
+    switch: bool,
 ) -> Result<KnownSwarm, CliError> {
     let ticket = JoinTicket::parse(link).map_err(|error| {
         CliError::usage(
@@ -250,6 +291,19 @@ pub(crate) fn accept(
             "give the whole string that `pagi swarm invite` printed",
         )
     })?;
+    if !switch
+        && let Some(current) = belongs_to(data_dir)
+        && current.block.id() != ticket.swarm.id()
+    {
+        return Err(CliError::new(
+            format!(
+                "this node belongs to {}, and the string leads to another swarm",
+                named(&current)
+            ),
+            "`pagi swarm join --switch` with the string leaves it for that one; what this node has \
+             of it stays, and `pagi swarm switch` goes back",
+        ));
+    }
     let me = identity(data_dir, passphrase)?;
     ticket.check(me.did(), now_ms()).map_err(|refusal| {
         CliError::new(
@@ -260,7 +314,18 @@ pub(crate) fn accept(
     swarms::enter(data_dir, KnownSwarm::from_ticket(ticket)?)
 }
 
-fn described(swarm: &KnownSwarm) -> Value {
+/// The swarm this node belongs to, unless that is a name alone. One whose file is damaged stands in
+/// nobody's way.
+fn belongs_to(data_dir: &Path) -> Option<KnownSwarm> {
+    swarms::current(data_dir).ok().flatten()
+}
+
+/// A swarm in a sentence: its name and its network, which no other swarm has.
+fn named(swarm: &KnownSwarm) -> String {
+    format!("{} ({})", swarm.block.genesis().name, swarm.network())
+}
+
+pub(super) fn described(swarm: &KnownSwarm) -> Value {
     let genesis = swarm.block.genesis();
     json!({
         "name": genesis.name,
@@ -283,7 +348,7 @@ async fn is_running(ctx: &Context) -> bool {
     }
 }
 
-fn next_step(running: bool) -> &'static str {
+pub(super) fn next_step(running: bool) -> &'static str {
     if running {
         "the running node goes on in its present swarm: stop it (Ctrl-C) and start it again with \
          `pagi up`"
@@ -292,15 +357,29 @@ fn next_step(running: bool) -> &'static str {
     }
 }
 
-async fn entered(how: &str, swarm: &KnownSwarm, ctx: &Context) -> anyhow::Result<()> {
+async fn entered(
+    how: &str,
+    swarm: &KnownSwarm,
+    before: Option<KnownSwarm>,
+    ctx: &Context,
+) -> anyhow::Result<()> {
     let running = is_running(ctx).await;
+    let left = before.filter(|before| before.block.id() != swarm.block.id());
     let mut document = described(swarm);
+    document["left"] = json!(left.as_ref().map(KnownSwarm::network));
     document["restart_needed"] = json!(running);
     document["next"] = json!(next_step(running));
     ctx.show(&document, || {
         let genesis = swarm.block.genesis();
+        let left = left.map_or_else(String::new, |left| {
+            format!(
+                "\nleft {}; what this node has of it stays, and `pagi swarm switch {}` goes back",
+                named(&left),
+                left.network()
+            )
+        });
         format!(
-            "{how} {}, {}\n{}\nnext: {}",
+            "{how} {}, {}\n{}{left}\nnext: {}",
             render::bold(&genesis.name),
             about(swarm),
             swarm.block.id(),
@@ -309,7 +388,7 @@ async fn entered(how: &str, swarm: &KnownSwarm, ctx: &Context) -> anyhow::Result
     })
 }
 
-fn about(swarm: &KnownSwarm) -> String {
+pub(super) fn about(swarm: &KnownSwarm) -> String {
     let admission = match swarm.block.genesis().admission {
         Admission::Open => "open to everybody",
         Admission::Invited => "by invitation",
@@ -325,7 +404,10 @@ fn about(swarm: &KnownSwarm) -> String {
 /// What the holder of an invitation may do with it, for whoever hands it over.
 fn conditions(invitation: &InvitationView) -> String {
     let mut text = match (&invitation.id, &invitation.expires_at) {
-        (Some(id), Some(until)) => format!("invitation {id}, until {until}"),
+        (Some(id), Some(until)) => format!(
+            "invitation {id}, until {}",
+            render::until(until, OffsetDateTime::now_utc())
+        ),
         _ => "the swarm is open: the string only says where it is".to_owned(),
     };
     if let Some(uses) = invitation.uses {
@@ -338,89 +420,6 @@ fn conditions(invitation: &InvitationView) -> String {
         text.push_str("; whoever reads it can use it");
     }
     text
-}
-
-async fn show(ctx: &Context) -> anyhow::Result<()> {
-    let chosen = swarms::current(&ctx.data_dir)?;
-    let client = ctx.client()?;
-    let running = match client.get::<Membership>("/swarm/members").await {
-        Ok(membership) => Some(membership),
-        Err(error) if error.status.is_some() => return Err(error.into()),
-        Err(_) => None,
-    };
-    let next_id = chosen.as_ref().map(|swarm| swarm.block.id().to_string());
-    let restart = running
-        .as_ref()
-        .is_some_and(|running| chosen.is_some() && running.id != next_id);
-    let document = json!({
-        "chosen": chosen.as_ref().map(described),
-        "running": running,
-        "restart_needed": restart,
-    });
-    ctx.show(&document, || {
-        let mut text = match (&running, &chosen) {
-            (Some(running), _) => members(running),
-            (None, Some(chosen)) => format!(
-                "{}: {}\n{}\nthe node is not running: `pagi up` starts it",
-                render::bold(&chosen.block.genesis().name),
-                about(chosen),
-                chosen.block.id()
-            ),
-            (None, None) => {
-                "no swarm was made or joined, so the configuration's name counts; the node is not \
-                 running"
-                    .to_owned()
-            }
-        };
-        if restart {
-            text.push_str(&format!("\nnext: {}", next_step(true)));
-        }
-        text
-    })
-}
-
-fn members(membership: &Membership) -> String {
-    let lines = |items: &[String]| {
-        if items.is_empty() {
-            return "none".to_owned();
-        }
-        let items: Vec<String> = items.iter().map(|item| render::clean_line(item)).collect();
-        items.join("\n")
-    };
-    let refused = |nodes: &[RefusedNode]| {
-        let nodes: Vec<String> = nodes
-            .iter()
-            .map(|node| format!("{}: {}", node.did, render::clean_line(&node.reason)))
-            .collect();
-        nodes.join("\n")
-    };
-    let mut pairs = vec![
-        ("swarm", render::bold(&render::clean_line(&membership.name))),
-        ("network", render::clean_line(&membership.network)),
-    ];
-    if let Some(id) = &membership.id {
-        pairs.push(("id", render::clean_line(id)));
-    }
-    let mut admission = membership.admission.clone();
-    if membership.pre_shared_key {
-        admission.push_str(", with a pre-shared key");
-    }
-    pairs.push(("admission", admission));
-    pairs.push(("this node", render::clean_line(&membership.standing)));
-    if membership.id.is_some() {
-        pairs.push(("founders", lines(&membership.founders)));
-        pairs.push(("members", lines(&membership.members)));
-    }
-    if !membership.revoked.is_empty() {
-        pairs.push(("revoked", lines(&membership.revoked)));
-    }
-    if !membership.refused.is_empty() {
-        pairs.push(("refused", refused(&membership.refused)));
-    }
-    if !membership.refused_by.is_empty() {
-        pairs.push(("refused by", render::warn(&refused(&membership.refused_by))));
-    }
-    render::fields(&pairs)
 }
 
 fn list(ctx: &Context) -> anyhow::Result<()> {
@@ -472,7 +471,12 @@ async fn leave(forget: bool, ctx: &Context) -> anyhow::Result<()> {
         } else {
             ""
         };
-        format!("left {left}{next}")
+        let back = if forget {
+            String::new()
+        } else {
+            format!("; `pagi swarm switch {left}` goes back")
+        };
+        format!("left {left}{back}{next}")
     })
 }
 

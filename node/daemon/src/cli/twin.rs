@@ -20,20 +20,23 @@ use crate::{
 pub enum TwinCommand {
     /// Make a twin
     Create {
-        /// A name to call it by
+        /// A name to call it by; told to the swarm
         #[arg(long)]
         name: Option<String>,
         /// Its status [default: active]
         #[arg(long)]
         status: Option<String>,
-        /// A note about it
+        /// What it is for, in a few words; told to the swarm, as its name is
+        #[arg(long)]
+        role: Option<String>,
+        /// A note about it, which stays here
         #[arg(long)]
         note: Option<String>,
         /// More of its first state, each KEY=VALUE
         #[arg(value_name = "KEY=VALUE")]
         state: Vec<Pair>,
     },
-    /// List the twins of this node
+    /// List the twins of this node, whatever their state; `pagi swarm twins` lists those of others
     List,
     /// Show a twin
     Show {
@@ -62,10 +65,11 @@ pub async fn twin(command: TwinCommand, ctx: &Context) -> anyhow::Result<()> {
         TwinCommand::Create {
             name,
             status,
+            role,
             note,
             state,
         } => {
-            let initial_state = first_state(name, status, note, &state)?;
+            let initial_state = first_state(name, status, role, note, &state)?;
             let twin: Twin = client.post("/twins", &CreateTwin { initial_state }).await?;
             ctx.show(&twin, || show(&twin))
         }
@@ -99,11 +103,17 @@ pub async fn twin(command: TwinCommand, ctx: &Context) -> anyhow::Result<()> {
 fn first_state(
     name: Option<String>,
     status: Option<String>,
+    role: Option<String>,
     note: Option<String>,
     more: &[Pair],
 ) -> Result<Value, CliError> {
     let mut state = Map::new();
-    for (key, value) in [("status", status), ("name", name), ("note", note)] {
+    for (key, value) in [
+        ("status", status),
+        ("name", name),
+        ("role", role),
+        ("note", note),
+    ] {
         if let Some(value) = value {
             state.insert(key.to_owned(), Value::String(value));
         }
@@ -138,7 +148,7 @@ fn list(ctx: &Context, twins: &[Twin]) -> String {
             }
             .to_owned(),
             twin.twin_id.clone(),
-            select::status(twin).to_owned(),
+            state(twin).to_owned(),
             select::name(twin).to_owned(),
             render::ago(&twin.created_at, now),
             twin.state
@@ -147,7 +157,29 @@ fn list(ctx: &Context, twins: &[Twin]) -> String {
                 .unwrap_or_default(),
         ]);
     }
-    table.render(ctx.width)
+    let stopped = twins
+        .iter()
+        .filter_map(|twin| twin.stopped.as_deref())
+        .collect::<std::collections::BTreeSet<_>>();
+    let mut text = table.render(ctx.width);
+    for why in stopped {
+        text.push_str(&format!(
+            "\n\n{} {}\n{}",
+            render::bad("STOPPED:"),
+            render::clean_line(why),
+            render::dim("`pagi resume --twin TWIN` lets one go on, `pagi resume` all")
+        ));
+    }
+    text
+}
+
+/// What a twin's state is, with what a stop makes of it.
+fn state(twin: &Twin) -> &str {
+    if twin.stopped.is_some() {
+        "STOPPED"
+    } else {
+        select::status(twin)
+    }
 }
 
 fn show(twin: &Twin) -> String {
@@ -158,6 +190,9 @@ fn show(twin: &Twin) -> String {
         ("made", render::ago(&twin.created_at, now)),
         ("changed", render::ago(&twin.updated_at, now)),
     ];
+    if let Some(why) = &twin.stopped {
+        pairs.push(("STOPPED", render::bad(&render::clean_line(why))));
+    }
     let state: Vec<(String, String)> = match &twin.state {
         Value::Object(map) => map
             .iter()
@@ -180,16 +215,17 @@ mod tests {
 
     #[test]
     fn the_first_state_holds_what_was_given_and_nothing_else() {
-        assert_eq!(first_state(None, None, None, &[]).unwrap(), json!({}));
+        assert_eq!(first_state(None, None, None, None, &[]).unwrap(), json!({}));
         let more = ["rank=3".parse().unwrap()];
-        let state = first_state(Some("Ada".into()), Some("active".into()), None, &more).unwrap();
+        let of = |text: &str| Some(text.to_owned());
+        let state = first_state(of("Ada"), of("active"), of("counts"), None, &more).unwrap();
         assert_eq!(
             state,
-            json!({ "status": "active", "name": "Ada", "rank": 3 })
+            json!({ "status": "active", "name": "Ada", "role": "counts", "rank": 3 })
         );
         let twice = ["note=x".parse().unwrap()];
         assert_eq!(
-            first_state(None, None, Some("y".into()), &twice)
+            first_state(None, None, None, Some("y".into()), &twice)
                 .unwrap_err()
                 .code,
             2

@@ -29,6 +29,7 @@ use super::{
     mailroom::Keeper,
     notices::Board,
     reach,
+    sightings::Heard,
     views::{
         artifact_view, filter, hive_error, internal, logged, parse_cid, receive_error, shared_task,
         store_error, twin_error,
@@ -54,6 +55,7 @@ pub struct PagiNode {
     relays: bool,
     board: Arc<Board>,
     keeper: Arc<Keeper>,
+    heard: Arc<Heard>,
     started: Instant,
 }
 
@@ -79,6 +81,7 @@ impl PagiNode {
         relays: bool,
         board: Arc<Board>,
         keeper: Arc<Keeper>,
+        heard: Arc<Heard>,
         started: Instant,
     ) -> Self {
         Self {
@@ -98,6 +101,7 @@ impl PagiNode {
             relays,
             board,
             keeper,
+            heard,
             started,
         }
     }
@@ -138,6 +142,8 @@ impl PagiNode {
             capabilities: Capabilities {
                 tools: tools.into_iter().map(|tool| tool.name).collect(),
                 inference: self.mind.engine().name().to_owned(),
+                name: glance::said(twin, "name"),
+                role: glance::said(twin, "role"),
             },
             twin_id: twin.twin_id.clone(),
         }))
@@ -411,6 +417,10 @@ impl Node for PagiNode {
 
     async fn swarm(&self) -> Result<SwarmView, ApiError> {
         self.surroundings().await
+    }
+
+    async fn swarm_twins(&self) -> Result<Vec<KnownTwin>, ApiError> {
+        self.everybody().await
     }
 
     async fn ask_swarm(&self, request: AskSwarm) -> Result<SwarmTask, ApiError> {

@@ -314,16 +314,30 @@ impl Tools for Gateway {
         let Ok(grants) = self.grants(twin_id) else {
             return Vec::new();
         };
+        let allowed = |spec: &ToolSpec| self.grant(spec, twin_id, &grants).is_allowed();
         self.host
             .list()
             .into_iter()
-            .filter(|spec| self.grant(spec, twin_id, &grants).is_allowed())
-            .map(|spec| ToolInfo {
-                name: spec.name,
-                description: spec.description,
-                parameters: spec.parameters,
-                read_only: spec.annotations.read_only,
-            })
+            .filter(allowed)
+            .map(info)
+            .collect()
+    }
+
+    async fn withheld(&self, twin_id: &str) -> Vec<ToolInfo> {
+        let Ok(grants) = self.grants(Some(twin_id)) else {
+            return Vec::new();
+        };
+        let own = |spec: &ToolSpec| spec.owner_twin.as_deref().is_none_or(|own| own == twin_id);
+        let withheld = |spec: &ToolSpec| {
+            own(spec)
+                && !grants.contains_key(&spec.name)
+                && !self.grant(spec, Some(twin_id), &grants).is_allowed()
+        };
+        self.host
+            .list()
+            .into_iter()
+            .filter(withheld)
+            .map(info)
             .collect()
     }
 
@@ -345,6 +359,16 @@ impl Tools for Gateway {
         self.host
             .get(real_name(name))
             .is_some_and(|spec| is_http(&spec.plugin_url) || spec.annotations.open_world)
+    }
+}
+
+/// A tool as the planner sees it.
+fn info(spec: ToolSpec) -> ToolInfo {
+    ToolInfo {
+        name: spec.name,
+        description: spec.description,
+        parameters: spec.parameters,
+        read_only: spec.annotations.read_only,
     }
 }
 

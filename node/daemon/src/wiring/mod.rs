@@ -26,6 +26,7 @@ mod plugins;
 mod reach;
 mod roll;
 mod shelf;
+mod sightings;
 mod strikes;
 mod trust;
 mod views;
@@ -64,6 +65,7 @@ pub struct Running {
     hive: Hive,
     swarm: Swarm,
     store: Store,
+    heard: Arc<sightings::Heard>,
     pumps: Vec<JoinHandle<()>>,
     work: JoinHandle<()>,
     stop_work: CancellationToken,
@@ -331,6 +333,10 @@ impl Running {
         pumps.push(tokio::spawn(async move { outbox.run_outbox().await }));
         pumps.push(tokio::spawn(content::announce_pins(swarm.clone())));
         pumps.push(roll::spawn(swarm.clone(), hive.clone(), gate.clone()));
+        let heard = sightings::Heard::open(hive.clone(), store.clone(), &place.network)
+            .map_err(|error| cannot("the store", &error, "restore it from a backup"))?;
+        let heard = Arc::new(heard);
+        pumps.push(tokio::spawn(heard.clone().watch()));
         let document = config.did_document(identity.did())?;
         let node = Arc::new(PagiNode::new(
             identity,
@@ -349,6 +355,7 @@ impl Running {
             config.network.relay_server,
             board,
             keeper.clone(),
+            heard.clone(),
             started,
         ));
         node.announce_twins()
@@ -359,6 +366,7 @@ impl Running {
             hive,
             swarm,
             store,
+            heard,
             pumps,
             work,
             stop_work,
@@ -374,6 +382,7 @@ impl Running {
         if let Err(error) = self.work.await {
             tracing::error!(%error, "the work of the swarm did not end well");
         }
+        self.heard.keep().await;
         self.hive.shutdown().await;
         reach::remember_peers(&self.store, &self.swarm).await;
         // The step-down message is on its way; the network needs a moment of its own to send it.

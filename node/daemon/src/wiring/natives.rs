@@ -303,13 +303,16 @@ fn list_known_twins(mind: Mind, hive: Hive) -> Native {
                     .map_err(failed)?
                     .into_iter()
                     .map(|twin| {
+                        let named = |key: &str| twin.state.get(key).filter(|one| one.is_string());
                         json!({"twin_id": twin.twin_id, "did": twin.did, "node": hive.did(),
-                               "local": true})
+                               "local": true, "name": named("name"), "role": named("role")})
                     })
                     .collect();
                 twins.extend(hive.known_twins().into_iter().map(|seen| {
                     json!({"twin_id": seen.presence.twin_id, "did": seen.presence.did,
                            "node": seen.node, "local": false,
+                           "name": seen.presence.capabilities.name,
+                           "role": seen.presence.capabilities.role,
                            "tools": seen.presence.capabilities.tools})
                 }));
                 Ok(json!({"twins": twins}))

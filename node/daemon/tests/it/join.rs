@@ -63,6 +63,21 @@ async fn standing(node: &Node, wanted: &str) {
     .await;
 }
 
+/// Waits until `node` says that it waits in one of these states, and gives why.
+async fn waits(node: &Node, states: &[&str], next: &str) -> String {
+    until("the node to say why it waits", async || {
+        let members = node.get("/swarm/members").await;
+        let waiting = &members["waiting"];
+        if !states.iter().any(|state| waiting["state"] == *state) {
+            return Err(members.to_string());
+        }
+        let said = waiting["next"].as_str().unwrap();
+        assert!(said.contains(next), "{waiting}");
+        Ok(waiting["reason"].as_str().unwrap().to_owned())
+    })
+    .await
+}
+
 /// Waits until all see each other's nodes.
 async fn together(nodes: &[&Node]) {
     until("the nodes to see each other", async || {
@@ -161,6 +176,7 @@ async fn three_invited_nodes_are_one_swarm_and_strangers_see_nothing_of_it() {
         }
     }
     standing(&by_genesis, "waiting").await;
+    waits(&by_genesis, &["uninvited"], "pagi swarm invite --for").await;
     let refused = first.get("/swarm/members").await["refused"].to_string();
     for stranger in [&by_name, &by_genesis] {
         assert!(refused.contains(&stranger.ready.did), "{refused}");
@@ -207,6 +223,7 @@ async fn each_invitation_that_does_not_hold_is_refused_for_its_own_reason() {
     standing(&member, "member").await;
     let second = join(&two, &link).await;
 
+    // A node that belongs to another swarm is told so, and belongs to it still.
     // For somebody else: refused here, and by the gate where the file was taken over.
     let owner = Home::new();
     let thief = Home::new();
@@ -215,8 +232,18 @@ async fn each_invitation_that_does_not_hold_is_refused_for_its_own_reason() {
     let did = owner.json(&["swarm", "list"]).await[0]["founders"][0].clone();
     let link = invite(&home, &["--for", did.as_str().unwrap()]).await;
     let complaint = thief.pagi(&["swarm", "join", &link]).await.complaint(1);
+    assert!(
+        complaint.contains("belongs to x (x-") && complaint.contains("swarm join --switch"),
+        "{complaint}"
+    );
+    let complaint = thief
+        .pagi(&["swarm", "join", "--switch", &link])
+        .await
+        .complaint(1);
     assert!(complaint.contains("the invitation is for"), "{complaint}");
-    owner.json(&["swarm", "join", &link]).await;
+    let still = thief.json(&["swarm", "show"]).await;
+    assert_eq!(still["chosen"]["name"], "x", "{still}");
+    owner.json(&["swarm", "join", "--switch", &link]).await;
     for entry in fs::read_dir(owner.data().join("swarms")).unwrap() {
         let entry = entry.unwrap();
         fs::copy(
@@ -233,14 +260,18 @@ async fn each_invitation_that_does_not_hold_is_refused_for_its_own_reason() {
     let revoked = Home::new();
     let revoked = join(&revoked, &link).await;
 
-    for (node, wanted) in [
-        (&late, "expired"),
-        (&second, "used"),
-        (&thief, "the invitation is for"),
-        (&revoked, "revoked"),
+    for (node, wanted, state) in [
+        (&late, "expired", "expired"),
+        (&second, "used", "refused"),
+        (&thief, "the invitation is for", "refused"),
+        (&revoked, "revoked", "refused"),
     ] {
         let reason = refusal(node).await;
         assert!(reason.contains(wanted), "{wanted}: {reason}");
+        assert!(!reason.contains("since 1970"), "{reason}");
+        let next = format!("pagi swarm invite --for {}", node.ready.did);
+        let why = waits(node, &[state], &next).await;
+        assert!(why.contains(wanted), "{wanted}: {why}");
         unseen(&first, node).await;
     }
     let owner = owner.start().await;
@@ -275,6 +306,35 @@ async fn each_invitation_that_does_not_hold_is_refused_for_its_own_reason() {
         .await
         .complaint(1);
     assert!(complaint.contains("only founders"), "{complaint}");
+}
+
+#[tokio::test]
+async fn a_newcomer_whose_founder_is_away_is_told_so_until_it_gets_in() {
+    let homes = [Home::new(), Home::new()];
+    let first = founder(&homes[0], &["--invited"]).await;
+    let listen = first.ready.listen[0].clone();
+    let link = invite(&homes[0], &[]).await;
+    first.terminate().await;
+    let newcomer = join(&homes[1], &link).await;
+    let why = waits(&newcomer, &["unreached"], "pagi doctor").await;
+    assert!(why.contains(&listen), "{why}");
+    for command in [&["swarm", "status"][..], &["status"]] {
+        let shown = homes[1].pagi(command).await;
+        assert_eq!(shown.code, Some(0), "{shown:?}");
+        assert!(
+            shown.stdout.contains("waiting: no member was reached yet"),
+            "{shown:?}"
+        );
+    }
+    let doctor = homes[1].pagi(&["doctor", "--json"]).await.document_of(1);
+    assert!(
+        doctor.to_string().contains("no member was reached yet"),
+        "{doctor}"
+    );
+    let first = homes[0].launch().listen(&listen).start().await;
+    standing(&newcomer, "member").await;
+    assert_eq!(newcomer.get("/swarm/members").await["waiting"], Value::Null);
+    together(&[&first, &newcomer]).await;
 }
 
 #[tokio::test]
@@ -387,7 +447,14 @@ async fn swarms_are_made_shown_and_left_with_and_without_a_running_node() {
     .await;
 
     // A second one is made while the node runs: the node goes on where it is.
-    let second = home.json(&["swarm", "create", "lab", "--invited"]).await;
+    let lab = ["swarm", "create", "lab", "--invited"];
+    let complaint = home.pagi(&lab).await.complaint(1);
+    assert!(
+        complaint.contains("belongs to crew (crew-") && complaint.contains("--switch"),
+        "{complaint}"
+    );
+    let second = home.json(&[&lab[..], &["--switch"]].concat()).await;
+    assert_eq!(second["left"], made["network"], "{second}");
     assert_eq!(second["restart_needed"], true, "{second}");
     let shown = home.json(&["swarm", "show"]).await;
     assert_eq!(shown["running"]["id"], made["id"]);
@@ -423,6 +490,24 @@ async fn swarms_are_made_shown_and_left_with_and_without_a_running_node() {
         .await;
     assert_eq!(node.get("/playbook").await["head"], head);
     assert_eq!(node.get("/playbook/verify").await["valid"], true);
+    node.terminate().await;
+
+    // And for good, by the command that says so.
+    let back = home
+        .json(&["swarm", "switch", made["id"].as_str().unwrap()])
+        .await;
+    assert_eq!(
+        (&back["id"], &back["left"]),
+        (&made["id"], &second["network"]),
+        "{back}"
+    );
+    let node = home.start().await;
+    assert_eq!(node.ready.swarm, "crew");
+    assert_eq!(node.get("/playbook").await["head"], head);
+    let again = home.json(&["swarm", "switch", "lab"]).await;
+    assert_eq!(again["restart_needed"], true, "{again}");
+    let complaint = home.pagi(&["swarm", "switch", "none"]).await.complaint(1);
+    assert!(complaint.contains("pagi swarm list"), "{complaint}");
     node.terminate().await;
 
     let left = home.json(&["swarm", "leave", "--forget"]).await;

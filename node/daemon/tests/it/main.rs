@@ -35,6 +35,7 @@ mod lost_keys;
 mod messages;
 mod model;
 mod netns;
+mod newcomer;
 mod plugins;
 mod prototype;
 mod refusals;

@@ -16,13 +16,13 @@ pub const MAX_WAIT_S: u64 = 600;
 const NEWEST: usize = 200;
 
 impl Mind {
-    /// Waits for the first message from `from` that answers in the thread `thid`, among those that
-    /// come after place `after` of the event log. `None` when none came in time.
+    /// Waits for the first message from `from` that answers the message `id` in its thread, among those
+    /// that come after place `after` of the event log. `None` when none came in time.
     pub(super) async fn reply(
         &self,
         twin_id: &str,
         from: &str,
-        thid: &str,
+        (id, thid): (&str, &str),
         after: u64,
         wait: Duration,
     ) -> Result<Option<ReceivedMessage>, TwinError> {
@@ -39,6 +39,8 @@ impl Mind {
                 let said = &logged.event.payload;
                 let answers = (said["thid"] == thid || said["pthid"] == thid)
                     && said["from"] == from
+                    // What a twin asks itself comes in too.
+                    && said["id"] != id
                     && said["msg_type"] != accepted;
                 if !answers {
                     continue;

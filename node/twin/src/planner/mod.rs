@@ -240,6 +240,48 @@ pub fn tool_words(tools: &[ToolInfo]) -> BTreeSet<String> {
     tools.iter().flat_map(of).collect()
 }
 
+/// A word for each stem that a lesson may hold, for a person to read: from the built-in lists and the
+/// tools, never from a goal.
+#[must_use]
+pub fn spoken_words<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+) -> std::collections::BTreeMap<String, String> {
+    let built_in = [words::COMMON, words::LIGHT].into_iter();
+    crate::lexical::spoken(built_in.chain(texts))
+}
+
+/// Which of the tools that the twin may not call yet would be tried for `goal` if it might: its name.
+#[must_use]
+pub fn withheld<'a>(
+    goal: &str,
+    knowledge: &Knowledge<'_>,
+    withheld: &'a [ToolInfo],
+) -> Option<&'a str> {
+    if withheld.is_empty() {
+        return None;
+    }
+    let tools: Vec<ToolInfo> = knowledge.tools.iter().chain(withheld).cloned().collect();
+    let knowledge = Knowledge {
+        tools: &tools,
+        ..*knowledge
+    };
+    let slots = Slots::parse(goal);
+    let said: BTreeSet<String> = tools.iter().flat_map(words_of_tool).collect();
+    let query = coverage::translated(&term_set(&without_literals(goal)), &said);
+    let verbs = terms(goal);
+    let order = verbs.first().filter(|_| !is_question(goal));
+    let ranked = rank(order, &query, &slots, &knowledge, &vocabulary(&knowledge));
+    let best = ranked.first()?.1;
+    let names = ranked
+        .iter()
+        .take_while(|(_, score)| *score >= EXPLORE * best)
+        .map(|(tool, _)| tool.name.as_str());
+    names
+        .filter_map(|name| withheld.iter().find(|tool| tool.name == name))
+        .map(|tool| tool.name.as_str())
+        .next()
+}
+
 /// The words that every node of the swarm has anyway: of the tools and of the playbook.
 #[must_use]
 pub fn known_words(tools: &[ToolInfo], playbook: &State) -> BTreeSet<String> {

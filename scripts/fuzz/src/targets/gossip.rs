@@ -27,6 +27,8 @@ pub fn coordination_seeds() -> Vec<Vec<u8>> {
             capabilities: Capabilities {
                 tools: vec!["recall".into(), "system_monitor".into()],
                 inference: "planner".into(),
+                name: Some("Ada".into()),
+                role: Some("counts".into()),
             },
         }),
         Coordination::NodeOnline {

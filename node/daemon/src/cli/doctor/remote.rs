@@ -129,12 +129,15 @@ fn peers(count: usize, bootstrap: bool) -> Check {
 fn swarm(membership: &Membership) -> Check {
     const NAME: &str = "swarm";
     let name = &membership.name;
+    if let Some(waiting) = &membership.waiting {
+        let cause = format!("not in {name} yet: {}", waiting.reason);
+        let next = waiting.next.clone();
+        return match waiting.state.as_str() {
+            "unreached" | "judged" => Check::warn(NAME, cause, next),
+            _ => Check::fail(NAME, cause, next),
+        };
+    }
     match (membership.standing.as_str(), membership.refused_by.first()) {
-        ("waiting", None) => Check::warn(
-            NAME,
-            format!("no member of {name} has let this node in yet"),
-            "wait until one is reached; `pagi peers` shows whom it is connected with",
-        ),
         (_, Some(refused)) => Check::fail(
             NAME,
             format!(

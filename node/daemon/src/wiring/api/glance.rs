@@ -1,11 +1,14 @@
 //! The node, its swarm and its counters at a glance.
 
+use std::collections::BTreeSet;
+
 use pagi_api::{
     ApiError,
     swarm::{KnownTwin, NodeInfo, Peer, SwarmView},
+    twins::Twin,
 };
 use pagi_messages::{
-    Did,
+    Capabilities, Did, TwinPresence,
     event::{from_unix_ms, rfc3339},
 };
 use pagi_twin::{inference::Engine, now_text, ports::Tools};
@@ -145,28 +148,7 @@ impl PagiNode {
             .collect();
         nodes.push(self.identity.did().to_string());
         nodes.sort();
-        let mut twins = Vec::new();
-        for twin in self.mind.twins().map_err(twin_error)? {
-            let tools = self.gateway.catalog(&twin.twin_id).await;
-            twins.push(KnownTwin {
-                twin_id: twin.twin_id,
-                did: twin.did,
-                node: self.identity.did().to_string(),
-                last_seen: now_text(),
-                tools: tools.into_iter().map(|tool| tool.name).collect(),
-                inference: self.mind.engine().name().to_owned(),
-                local: true,
-            });
-        }
-        twins.extend(self.hive.known_twins().into_iter().map(|seen| KnownTwin {
-            twin_id: seen.presence.twin_id,
-            did: seen.presence.did.to_string(),
-            node: seen.node.to_string(),
-            last_seen: rfc3339(from_unix_ms(seen.heard_ms)),
-            tools: seen.presence.capabilities.tools,
-            inference: seen.presence.capabilities.inference,
-            local: false,
-        }));
+        let twins = self.present().await?;
         Ok(SwarmView {
             name: self.swarm_name.clone(),
             node: self.glance().await?,
@@ -176,6 +158,90 @@ impl PagiNode {
             playbook: self.hive.playbook().head.to_string(),
             stats: reach::statistics(&self.swarm, &self.catchup)?,
         })
+    }
+
+    /// The twins here and those heard lately.
+    async fn present(&self) -> Result<Vec<KnownTwin>, ApiError> {
+        let peers = self.swarm.peers().await.map_err(swarm_error)?;
+        let connected: BTreeSet<Did> = peers
+            .into_iter()
+            .filter(|peer| peer.admitted)
+            .filter_map(|peer| Did::from_peer_id(&peer.peer_id).ok())
+            .collect();
+        let mut twins = Vec::new();
+        for twin in self.mind.twins().map_err(twin_error)? {
+            let tools = self.gateway.catalog(&twin.twin_id).await;
+            twins.push(KnownTwin {
+                node: self.identity.did().to_string(),
+                last_seen: now_text(),
+                tools: tools.into_iter().map(|tool| tool.name).collect(),
+                inference: self.mind.engine().name().to_owned(),
+                local: true,
+                name: said(&twin, "name"),
+                role: said(&twin, "role"),
+                reach: "here".to_owned(),
+                reachable: true,
+                stopped: twin.stopped,
+                twin_id: twin.twin_id,
+                did: twin.did,
+            });
+        }
+        twins.extend(self.hive.known_twins().into_iter().map(|seen| {
+            let reach = if connected.contains(&seen.node) {
+                "connected"
+            } else {
+                "heard"
+            };
+            self.seen(seen.presence, &seen.node, seen.heard_ms, reach)
+        }));
+        Ok(twins)
+    }
+
+    /// Every twin that was heard and is not put out of the swarm, those that are away last.
+    pub(super) async fn everybody(&self) -> Result<Vec<KnownTwin>, ApiError> {
+        let mut twins = self.present().await?;
+        let mut away: Vec<KnownTwin> = self
+            .heard
+            .list()
+            .into_iter()
+            .filter(|one| self.gate.has(&one.node))
+            .map(|one| self.seen(one.presence, &one.node, one.seen_ms, "away"))
+            // One that changed its node, or its key, is where it was heard last.
+            .filter(|one| {
+                let same = |other: &KnownTwin| {
+                    other.did == one.did || (other.twin_id == one.twin_id && other.node == one.node)
+                };
+                !twins.iter().any(same)
+            })
+            .collect();
+        away.sort_by(|one, other| other.last_seen.cmp(&one.last_seen));
+        twins.extend(away);
+        Ok(twins)
+    }
+
+    /// A twin of another node, by what it said.
+    fn seen(&self, presence: TwinPresence, node: &Did, seen_ms: u64, reach: &str) -> KnownTwin {
+        let did = presence.did.to_string();
+        let Capabilities {
+            tools,
+            inference,
+            name,
+            role,
+        } = presence.capabilities;
+        KnownTwin {
+            twin_id: presence.twin_id,
+            stopped: self.mind.stopped(Some(&did)),
+            did,
+            node: node.to_string(),
+            last_seen: rfc3339(from_unix_ms(seen_ms)),
+            tools,
+            inference,
+            local: false,
+            name,
+            role,
+            reach: reach.to_owned(),
+            reachable: reach != "away",
+        }
     }
 
     pub(super) async fn connected(&self) -> Result<Vec<Peer>, ApiError> {
@@ -198,4 +264,10 @@ impl PagiNode {
             })
             .collect())
     }
+}
+
+/// What a twin's state says of it under `key`, where that is a text.
+pub(super) fn said(twin: &Twin, key: &str) -> Option<String> {
+    let text = twin.state.get(key)?.as_str()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }

@@ -105,6 +105,12 @@ impl Door {
         due
     }
 
+    /// How many were asked to let this node in and have not said yet.
+    pub fn undecided(&self) -> usize {
+        let open = |guest: &&Guest| !guest.welcomed && !guest.leaving;
+        self.guests.values().filter(open).count()
+    }
+
     /// It answered, and need not be asked again while it is connected.
     pub fn answered(&mut self, did: &Did) {
         if let Some(guest) = self.guests.get_mut(did) {
@@ -185,12 +191,14 @@ mod tests {
         assert!(door.due(1_500).is_empty());
         let guest = door.guest(&member).unwrap();
         (guest.admitted, guest.welcomed) = (true, true);
+        assert_eq!(door.undecided(), 1);
         assert_eq!(door.due(3_000), [Due::Ask(silent.clone())]);
         door.answered(&silent);
         assert!(door.due(9_000).is_empty());
         assert_eq!(door.due(11_000), [Due::Expired(silent.clone())]);
         assert!(door.leaving(&silent) && !door.leaving(&silent));
         assert!(door.due(99_000).is_empty());
+        assert_eq!(door.undecided(), 0);
         // It comes back: its time starts anew.
         door.left(&silent);
         door.arrived(silent.clone(), 100_000);

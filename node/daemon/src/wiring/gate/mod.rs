@@ -13,6 +13,7 @@ mod door;
 mod invite;
 mod keeper;
 mod notebook;
+mod waiting;
 mod wire;
 
 use std::{collections::BTreeSet, sync::Arc};
