@@ -21,6 +21,7 @@ use libp2p::request_response::{
     InboundRequestId, OutboundRequestId, ProtocolSupport, ResponseChannel,
 };
 use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::swarm::derive_prelude::Either;
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{
     CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, ListenOpts, NetworkBehaviour,
@@ -85,8 +86,6 @@ const GOSSIP_OVERHEAD: usize = 4 * 1024;
 pub(crate) struct Net {
     /// Exchanges blocks.
     pub(crate) blocks: bitswap::Behaviour,
-    /// Publish and subscribe; messages are forwarded only after the application's verdict.
-    pub(crate) gossip: Watched,
     /// Requests between applications.
     pub(crate) requests: request_response::Behaviour<BytesCodec>,
     /// Questions whether a published message has arrived.
@@ -107,6 +106,9 @@ pub(crate) struct Net {
     pub(crate) autonat: Toggle<autonat::Behaviour>,
     /// Asks the router to forward ports.
     pub(crate) upnp: Toggle<upnp::tokio::Behaviour>,
+    /// Publish and subscribe; messages are forwarded only after the application's verdict. The last of
+    /// them: see [`NodeBehaviour::poll_net`].
+    pub(crate) gossip: Watched,
 }
 
 /// What the behaviour asks of the swarm on its own account.
@@ -260,6 +262,8 @@ pub(crate) struct NodeBehaviour {
     pub(crate) arrivals: Arrivals<ResponseChannel<Vec<u8>>>,
     pub(crate) resend: VecDeque<Resend>,
     pub(crate) actions: VecDeque<Action>,
+    /// Whose turn it is.
+    gossip_first: bool,
     tick: Interval,
 }
 
@@ -353,6 +357,7 @@ impl NodeBehaviour {
             arrivals: Arrivals::new(),
             resend: VecDeque::new(),
             actions: VecDeque::new(),
+            gossip_first: false,
             tick,
         };
         let inbound = Inbound {
@@ -676,7 +681,7 @@ impl NetworkBehaviour for NodeBehaviour {
                     busy = true;
                 }
             }
-            match self.net.poll(cx) {
+            match self.poll_net(cx) {
                 Poll::Ready(ToSwarm::GenerateEvent(event)) => {
                     self.on_event(event);
                     busy = true;
@@ -702,6 +707,19 @@ impl NetworkBehaviour for NodeBehaviour {
 }
 
 impl NodeBehaviour {
+    /// Polls the protocols, gossip first every second time. As a whole they are polled in order, each
+    /// only when those before it have nothing to do; so a flood of gossip would silence what comes
+    /// after, and a flood of requests the gossip.
+    fn poll_net(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<NetEvent, THandlerInEvent<Net>>> {
+        self.gossip_first = !self.gossip_first;
+        if self.gossip_first
+            && let Poll::Ready(event) = self.net.gossip.poll(cx)
+        {
+            return Poll::Ready(event.map_out(NetEvent::Gossip).map_in(Either::Right));
+        }
+        self.net.poll(cx)
+    }
+
     fn refuse_blocked(&self, peer: &PeerId) -> Result<(), ConnectionDenied> {
         let now = Instant::now();
         if self.admission.is_banned(peer, now) {
