@@ -91,8 +91,7 @@ pub struct SwarmOptions {
     /// what [`crate::Swarm::provide_publicly`] is called for, and meets nodes of its swarm.
     pub public_dht: Vec<String>,
     /// Whether peers are strangers until [`crate::Swarm::admit`]: they may send requests, but get
-    /// and give no gossip, and are given no block. Bitswap asks nobody who is admitted, so there is
-    /// none in a gated swarm: blocks go by the application's requests.
+    /// and give no gossip, and are given no block.
     pub gated: bool,
 }
 

@@ -75,6 +75,8 @@ mod watched;
 mod whereabouts;
 
 pub use admission::Banned;
+#[doc(hidden)]
+pub use bitswap::message::reread_bitswap;
 pub use blocks::StoreCheck;
 #[doc(hidden)]
 pub use codec::{read_frame, write_frame};

@@ -117,6 +117,12 @@ pub const TARGETS: &[Target] = &[
         transport::block_request_seeds,
         transport::block_request,
     ),
+    target(
+        "bitswap",
+        "what peers want, have and send of blocks",
+        transport::bitswap_seeds,
+        transport::bitswap,
+    ),
     target("did", "did:key identifiers", names::did_seeds, names::did),
     target(
         "did-document",

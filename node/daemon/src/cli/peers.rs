@@ -74,7 +74,7 @@ pub async fn peers(args: PeersArgs, ctx: &Context) -> anyhow::Result<()> {
 }
 
 /// What of the statistics stands beside the limits.
-const IN_USE: [&str; 20] = [
+const IN_USE: [&str; 23] = [
     "connections",
     "relayed",
     "refused_connections",
@@ -91,6 +91,9 @@ const IN_USE: [&str; 20] = [
     "forward_dropped",
     "wants",
     "wants_cut",
+    "blocks_in",
+    "blocks_unasked",
+    "blocks_out",
     "dht_records",
     "dht_provided",
     "records_refused",

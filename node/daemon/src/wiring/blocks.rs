@@ -1,12 +1,10 @@
 //! Blocks asked for twice: over bitswap, and by a private request to the nodes that may have them.
 //!
-//! A node that was restarted must be able to fetch what it missed, and bitswap alone does not give
-//! that: rust-ipfs 0.16 never opens a second session with a peer that it knew before, because its
-//! table of sessions keeps the key of an ended one. Bitswap gets a head start; then both ways run
-//! together and the first answer counts.
+//! Bitswap gets a head start; then both ways run together and the first answer counts. The request
+//! reaches nodes by name, over connections made for it, and in a gated swarm also where one side has
+//! not let the other in yet and its bitswap is deaf.
 //!
-//! The request is one of [`block_request`]. Whoever is let into the swarm may ask. A gated swarm has no
-//! bitswap, which would serve anyone; there the request is the only way.
+//! The request is one of [`block_request`]. Whoever is let into the swarm may ask.
 
 use std::time::Duration;
 
@@ -65,9 +63,7 @@ pub async fn fetch_asking(
         Ok(Asked { block, by: None })
     };
     let by_request = async {
-        if !swarm.is_gated() {
-            tokio::time::sleep(head_start).await;
-        }
+        tokio::time::sleep(head_start).await;
         let asked = tokio::time::timeout(time, ask(swarm, cid, providers, first, time));
         asked.await.map_err(|_| SwarmError::Timeout)
     };

@@ -1,10 +1,7 @@
 //! Content by CID as the control API offers it, over the swarm's store and the network.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -27,9 +24,7 @@ use super::{
 
 /// Longest wait for one block, unless the user says otherwise.
 const TIMEOUT_S: u64 = 30;
-/// First wait for a block before it is asked for again.
-const ATTEMPT: Duration = Duration::from_secs(2);
-/// Head start of bitswap where it works: many blocks are on their way then, and each that is asked
+/// Head start of bitswap: many blocks are on their way then, and each that is asked
 /// for by request as well comes twice.
 const HEAD_START: Duration = Duration::from_secs(1);
 /// Nodes named in an error.
@@ -49,20 +44,15 @@ impl ContentNode {
         Self { swarm, hive, store }
     }
 
-    async fn source(&self, fetch: &Fetch) -> Arc<dyn BlockSource> {
+    fn source(&self, fetch: &Fetch) -> Arc<dyn BlockSource> {
         let seconds = match fetch.timeout_s.unwrap_or(TIMEOUT_S) {
             0 => return self.swarm.local_source(),
             seconds => seconds,
         };
-        let peers = self.swarm.peers().await.unwrap_or_default();
-        let strangers_alone = !peers.is_empty() && peers.iter().all(|peer| !peer.member);
         Arc::new(Fetcher {
             swarm: self.swarm.clone(),
             time: Duration::from_secs(seconds),
             asked: Mutex::default(),
-            bitswap: AtomicBool::new(false),
-            one_by_one: AtomicBool::new(strangers_alone),
-            turn: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -123,60 +113,22 @@ pub async fn announce_pins(swarm: Swarm) {
 }
 
 /// Blocks from here, else from the network.
-///
-/// rust-ipfs 0.16 keeps one incoming bitswap stream of each peer and drops it when the peer opens the
-/// next. Kubo opens one for every message, so of several blocks on their way from it some are lost.
-/// Where a block stays away while a node that is not of this swarm is connected, the blocks are
-/// therefore asked for one by one from then on, each again after a while.
 struct Fetcher {
     swarm: Swarm,
     time: Duration,
     /// The node that gave the last block on request, asked first for the next one.
     asked: Mutex<Option<String>>,
-    /// Whether the last block came over bitswap.
-    bitswap: AtomicBool,
-    one_by_one: AtomicBool,
-    turn: tokio::sync::Mutex<()>,
 }
 
 #[async_trait]
 impl BlockSource for Fetcher {
     async fn block(&self, cid: &Cid) -> Result<Vec<u8>, SwarmError> {
-        let (mut left, mut attempt) = (self.time, ATTEMPT);
-        loop {
-            if let Some(block) = self.swarm.local_block(cid).await? {
-                return Ok(block);
-            }
-            let _turn = match self.one_by_one.load(Ordering::Relaxed) {
-                true => Some(self.turn.lock().await),
-                false => None,
-            };
-            let time = attempt.min(left);
-            match self.fetch(cid, time).await {
-                Err(SwarmError::Timeout) if time < left => {
-                    left -= time;
-                    attempt *= 2;
-                    let peers = self.swarm.peers().await?;
-                    if peers.iter().any(|peer| !peer.member) {
-                        self.one_by_one.store(true, Ordering::Relaxed);
-                    }
-                }
-                result => return result,
-            }
+        if let Some(block) = self.swarm.local_block(cid).await? {
+            return Ok(block);
         }
-    }
-}
-
-impl Fetcher {
-    async fn fetch(&self, cid: &Cid, time: Duration) -> Result<Vec<u8>, SwarmError> {
         let first = self.asked.lock().ok().and_then(|asked| asked.clone());
-        let head_start = match self.bitswap.load(Ordering::Relaxed) {
-            true => HEAD_START,
-            false => blocks::HEAD_START,
-        };
         let Asked { block, by } =
-            blocks::fetch_asking(&self.swarm, cid, &[], first, head_start, time).await?;
-        self.bitswap.store(by.is_none(), Ordering::Relaxed);
+            blocks::fetch_asking(&self.swarm, cid, &[], first, HEAD_START, self.time).await?;
         if let (Some(node), Ok(mut asked)) = (by, self.asked.lock()) {
             *asked = Some(node);
         }
@@ -295,7 +247,7 @@ impl Content for ContentNode {
     }
 
     async fn cat(&self, cid: &str, path: &str, fetch: Fetch) -> Result<ContentBody, ApiError> {
-        let source = self.source(&fetch).await;
+        let source = self.source(&fetch);
         let root = parse_cid(cid)?;
         let found = match self.swarm.look_up(&source, &root, &names(path)).await {
             Ok(found) => found,
@@ -314,7 +266,7 @@ impl Content for ContentNode {
     }
 
     async fn ls(&self, cid: &str, path: &str, fetch: Fetch) -> Result<Listing, ApiError> {
-        let source = self.source(&fetch).await;
+        let source = self.source(&fetch);
         let root = parse_cid(cid)?;
         let listing = async {
             let found = self.swarm.look_up(&source, &root, &names(path)).await?;
@@ -335,7 +287,7 @@ impl Content for ContentNode {
 
     async fn pin(&self, request: AddPin, fetch: Fetch) -> Result<PinView, ApiError> {
         let root = parse_cid(&request.cid)?;
-        let (source, limits) = (self.source(&fetch).await, limits(&fetch));
+        let (source, limits) = (self.source(&fetch), limits(&fetch));
         let name = request.name;
         if let Err(error) = self.swarm.pin_dag(&root, name, source, limits).await {
             return Err(self.explain(error, &fetch).await);
@@ -390,7 +342,7 @@ impl Content for ContentNode {
 
     async fn export(&self, cid: &str, fetch: Fetch) -> Result<ContentBody, ApiError> {
         let root = parse_cid(cid)?;
-        let source = self.source(&fetch).await;
+        let source = self.source(&fetch);
         // The root first, so that what cannot be had at all is an error and no empty CAR.
         if let Err(error) = source.block(&root).await {
             let error = match error {

@@ -213,11 +213,9 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: stream,
                 ..
-            }) => {
-                if self.inbound.len() < MAX_STREAMS {
-                    let share = Arc::clone(&self.share);
-                    self.inbound.push(messages(stream, share, self.max_entries));
-                }
+            }) if self.inbound.len() < MAX_STREAMS => {
+                let share = Arc::clone(&self.share);
+                self.inbound.push(messages(stream, share, self.max_entries));
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,

@@ -1,7 +1,7 @@
-//! What goes over request streams: frames, and requests for blocks.
+//! What goes over streams: frames, requests for blocks, bitswap.
 
 use pagi_messages::{block_request, cid_of};
-use pagi_swarm::{read_frame, write_frame};
+use pagi_swarm::{read_frame, reread_bitswap, write_frame};
 
 const MAX_FRAME: usize = 4096;
 
@@ -46,4 +46,30 @@ pub fn block_request(data: &[u8]) -> bool {
         }
         Some(None) | None => false,
     }
+}
+
+const MAX_ENTRIES: usize = 100;
+
+/// Messages spelled out by hand: a want, a block with its prefix, a presence, an old block.
+pub fn bitswap_seeds() -> Vec<Vec<u8>> {
+    let cid = cid::Cid::new_v1(0x55, *cid_of(b"x").hash()).to_bytes();
+    let mut want = vec![0x0a, 48, 0x0a, 44, 0x0a, 36];
+    want.extend(&cid);
+    want.extend([0x10, 1, 0x20, 1, 0x28, 1, 0x10, 1]);
+    let block = vec![0x1a, 9, 0x0a, 4, 1, 0x55, 0x12, 32, 0x12, 1, b'x'];
+    let mut presence = vec![0x22, 40, 0x0a, 36];
+    presence.extend(&cid);
+    presence.extend([0x10, 1]);
+    let old = vec![0x12, 1, b'x'];
+    let all = [&want[..], &block, &presence, &old].concat();
+    vec![want, block, presence, old, all]
+}
+
+pub fn bitswap(data: &[u8]) -> bool {
+    let Some(written) = reread_bitswap(data, MAX_ENTRIES) else {
+        return false;
+    };
+    let again = reread_bitswap(&written, MAX_ENTRIES).expect("what was written can be read");
+    assert_eq!(written, again);
+    true
 }
