@@ -190,10 +190,7 @@ pub fn terms(text: &str) -> Vec<String> {
             {
                 continue;
             }
-            let bare = lower
-                .strip_suffix("'s")
-                .or(lower.strip_suffix("’s"))
-                .unwrap_or(&lower);
+            let bare = without_possessive(&lower);
             if bare.chars().count() > 1 {
                 found.push(stemmer.stem(bare).into_owned());
             }
@@ -208,7 +205,8 @@ pub fn spoken<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, 
     let mut words: BTreeMap<String, String> = BTreeMap::new();
     for text in texts {
         for part in text.unicode_words().flat_map(split_identifier) {
-            let word = part.to_lowercase();
+            let lower = part.to_lowercase();
+            let word = without_possessive(&lower).to_owned();
             let stems = terms(&word);
             let [stem] = stems.as_slice() else { continue };
             let known = words.get(stem);
@@ -218,6 +216,11 @@ pub fn spoken<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, 
         }
     }
     words
+}
+
+fn without_possessive(word: &str) -> &str {
+    let bare = word.strip_suffix("'s").or(word.strip_suffix("’s"));
+    bare.unwrap_or(word)
 }
 
 /// The distinct [`terms`] of `text`.
