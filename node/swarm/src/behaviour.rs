@@ -681,7 +681,7 @@ impl NetworkBehaviour for NodeBehaviour {
                     busy = true;
                 }
             }
-            match self.poll_net(cx) {
+            match unbudgeted(cx, |cx| self.poll_net(cx)) {
                 Poll::Ready(ToSwarm::GenerateEvent(event)) => {
                     self.on_event(event);
                     busy = true;
@@ -691,11 +691,13 @@ impl NetworkBehaviour for NodeBehaviour {
                 }
                 Poll::Pending => {}
             }
-            if let Poll::Ready(Some((peer, addrs))) = self.resolved.poll_recv(cx) {
+            if let Poll::Ready(Some((peer, addrs))) =
+                unbudgeted(cx, |cx| self.resolved.poll_recv(cx))
+            {
                 self.name_resolved(peer, addrs);
                 busy = true;
             }
-            if self.tick.poll_tick(cx).is_ready() {
+            if unbudgeted(cx, |cx| self.tick.poll_tick(cx)).is_ready() {
                 self.on_tick(now);
                 busy = true;
             }

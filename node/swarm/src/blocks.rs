@@ -158,6 +158,10 @@ impl Swarm {
             answer,
         })
         .await?;
+        // It may have been stored before anybody waited for it.
+        if let State::Good(block) = state(&ipfs, cid).await? {
+            return Ok(block.data().to_vec());
+        }
         let fetched = tokio::select! {
             fetched = tokio::time::timeout(timeout, fetched) => fetched,
             never = self.reach_providers(cid, providers) => match never {},

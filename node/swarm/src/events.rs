@@ -251,6 +251,7 @@ impl NodeBehaviour {
             let mut asked = self.requested.keys();
             asked.any(|request| requests.is_pending_outbound(id, request))
                 || self.serving.values().any(|peer| peer == id)
+                || self.net.blocks.is_busy(id)
         };
         let meshed: HashSet<&PeerId> = self.net.gossip.all_mesh_peers().collect();
         let ties = self.peers.iter().filter_map(|(id, peer)| {

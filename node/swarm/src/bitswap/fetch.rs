@@ -5,7 +5,7 @@
 //! that does not help at once, all connected peers are asked whether they have it, and the first that
 //! does is asked for it; the others stand by. A peer that does not deliver is not waited for alone.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use cid::Cid;
@@ -54,6 +54,10 @@ struct Want {
     asked: HashMap<PeerId, Asked>,
     /// When to ask everybody; `None` when it was done.
     everybody: Option<Instant>,
+    /// Whether somebody was given a head start; there is one only.
+    alone: bool,
+    /// Who said no in this round, and is not asked again whatever else it says.
+    refused: HashSet<PeerId>,
     again: Instant,
     pause: Duration,
 }
@@ -80,6 +84,8 @@ struct Peer {
     delivered: Option<Instant>,
     /// When to ask again after a message that did not go out.
     retry: Option<Instant>,
+    /// The next message says all that is wanted, for nobody knows what of the last one arrived.
+    anew: bool,
 }
 
 impl Fetcher {
@@ -91,6 +97,8 @@ impl Fetcher {
             named: Vec::new(),
             asked: HashMap::new(),
             everybody: Some(now),
+            alone: false,
+            refused: HashSet::new(),
             again: now + AGAIN,
             pause: AGAIN,
         });
@@ -114,9 +122,13 @@ impl Fetcher {
         {
             return;
         }
-        let untried = |peer: &&PeerId| !want.asked.contains_key(peer);
-        let named = want.named.iter().filter(untried);
-        let first = named.copied().find(|peer| self.peers.contains_key(peer));
+        let ready = |peer: &PeerId| {
+            self.peers
+                .get(peer)
+                .is_some_and(|peer| peer.retry.is_none())
+        };
+        let untried = |peer: &&PeerId| !want.asked.contains_key(peer) && ready(peer);
+        let first = want.named.iter().find(untried).copied();
         let first = first.or_else(|| {
             let fresh = |peer: &Peer| {
                 let at = peer.delivered?;
@@ -130,7 +142,7 @@ impl Fetcher {
         });
         match first {
             Some(peer) => {
-                if want.everybody.is_some() {
+                if want.everybody.is_some() && !std::mem::replace(&mut want.alone, true) {
                     want.everybody = Some(now + ALONE);
                 }
                 self.ask(key, peer, Asked::Block(now));
@@ -145,8 +157,9 @@ impl Fetcher {
         };
         want.everybody = None;
         let asked = &want.asked;
-        let others = self.peers.keys().filter(|peer| !asked.contains_key(peer));
-        for peer in others.copied().collect::<Vec<_>>() {
+        let others = self.peers.iter();
+        let others = others.filter(|(id, peer)| peer.retry.is_none() && !asked.contains_key(id));
+        for peer in others.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.ask(key, peer, Asked::Have);
         }
     }
@@ -157,10 +170,15 @@ impl Fetcher {
             return;
         };
         want.asked.insert(peer, what);
+        // One entry for each block, the stronger one; one that takes it back gives way, for others would
+        // heed that alone.
+        let block = |entry: &Entry| entry.cid == want.wire && entry.ask == Ask::Block;
         let ask = match what {
             Asked::Block(_) => Ask::Block,
+            _ if state.out.iter().any(block) => Ask::Block,
             _ => Ask::Have,
         };
+        state.out.retain(|entry| entry.cid != want.wire);
         state.out.push_back(Entry {
             cid: want.wire,
             ask,
@@ -224,7 +242,12 @@ impl Fetcher {
     /// A message to a peer did not go out.
     pub(crate) fn lost(&mut self, peer: &PeerId, now: Instant) {
         if let Some(state) = self.peers.get_mut(peer) {
+            // All that was asked and is not taken back is asked anew, and the list replaced.
             state.out.clear();
+            state.anew = true;
+            for taken_back in state.open.values_mut() {
+                taken_back.get_or_insert(now);
+            }
             state.retry = Some(now + RETRY);
             self.forget(peer, now);
         }
@@ -274,7 +297,11 @@ impl Fetcher {
         };
         match (there, *asked) {
             (true, Asked::Block(_) | Asked::Slow) => return,
+            // Who goes on saying yes and no is not asked each time.
+            (true, _) if want.refused.contains(peer) && *asked != Asked::HasNot => return,
             (true, _) => *asked = Asked::Has,
+            (false, Asked::HasNot) => return,
+            (false, _) if !want.refused.insert(*peer) => return,
             (false, _) => *asked = Asked::HasNot,
         }
         self.next(key, now);
@@ -291,9 +318,11 @@ impl Fetcher {
                 false => Received::Unasked,
             };
         };
+        let wire = want.wire;
         want.asked.remove(peer);
         if let Some(state) = self.peers.get_mut(peer) {
             state.delivered = Some(now);
+            state.out.retain(|entry| entry.cid != wire);
         }
         self.unwant(&key, now);
         Received::Wanted
@@ -329,6 +358,7 @@ impl Fetcher {
                 want.pause = (want.pause * 2).min(AGAIN_MOST);
                 want.again = now + want.pause;
                 want.asked.clear();
+                want.refused.clear();
                 due.push(*key);
             }
         }
@@ -346,16 +376,23 @@ impl Fetcher {
         dirty.map(|(id, _)| *id).collect()
     }
 
-    /// Takes at most `most` entries for a peer.
-    pub(crate) fn take(&mut self, peer: &PeerId, most: usize) -> Vec<Entry> {
-        let Some(peer) = self.peers.get_mut(peer) else {
-            return Vec::new();
+    /// Whether a peer was asked for a block that is waited for.
+    pub(crate) fn waits_for(&self, peer: &PeerId) -> bool {
+        let waits = |asked: &Asked| matches!(asked, Asked::Block(_) | Asked::Slow);
+        let mut wants = self.wants.values();
+        wants.any(|want| want.asked.get(peer).is_some_and(waits))
+    }
+
+    /// Takes at most `most` entries for a peer, and whether they replace all earlier ones.
+    pub(crate) fn take(&mut self, peer: &PeerId, most: usize) -> (Vec<Entry>, bool) {
+        let Some(peer) = self.peers.get_mut(peer).filter(|peer| !peer.out.is_empty()) else {
+            return (Vec::new(), false);
         };
         let count = peer.out.len().min(most);
         let taken: Vec<Entry> = peer.out.drain(..count).collect();
         let asks = taken.iter().filter(|entry| entry.ask != Ask::Cancel);
         peer.open.extend(asks.map(|entry| (v1(&entry.cid), None)));
-        taken
+        (taken, std::mem::take(&mut peer.anew))
     }
 }
 
@@ -389,7 +426,7 @@ mod tests {
         }
 
         fn told(&mut self, peer: &PeerId) -> Vec<(Cid, Ask)> {
-            let taken = self.fetcher.take(peer, 100).into_iter();
+            let taken = self.fetcher.take(peer, 100).0.into_iter();
             taken.map(|entry| (entry.cid, entry.ask)).collect()
         }
     }
@@ -487,6 +524,62 @@ mod tests {
         s.fetcher.presence(&a, &cid(1), false, s.now);
         s.pass(AGAIN);
         assert_eq!(s.told(&a), [(cid(1), Ask::Have)]);
+    }
+
+    #[test]
+    fn a_lost_message_makes_nobody_ask_without_end_and_its_cancels_are_made_up_for() {
+        let [a, b] = peers();
+        let mut s = Scene::new(&[a, b]);
+        s.fetcher.want(&cid(1), &[a], s.now);
+        s.fetcher.want(&cid(2), &[a], s.now);
+        assert_eq!(s.told(&a).len(), 2);
+        s.fetcher.unwant(&cid(2), s.now);
+        s.fetcher.lost(&a, s.now);
+        // The other one is asked meanwhile, the first one not before its time.
+        assert_eq!(s.told(&a), []);
+        assert_eq!(s.told(&b), [(cid(1), Ask::Have)]);
+        s.pass(RETRY);
+        let (entries, anew) = s.fetcher.take(&a, 10);
+        assert!(anew && entries.len() == 1 && entries[0].cid == cid(1));
+        assert_eq!(s.fetcher.block(&a, &cid(2), s.now), Received::Late);
+    }
+
+    #[test]
+    fn a_peer_hears_one_thing_of_a_block_at_a_time() {
+        let [a] = peers();
+        let mut s = Scene::new(&[a]);
+        s.fetcher.want(&cid(1), &[], s.now);
+        s.told(&a);
+        s.fetcher.unwant(&cid(1), s.now);
+        s.fetcher.want(&cid(1), &[], s.now);
+        assert_eq!(s.told(&a), [(cid(1), Ask::Have)]);
+        // However often it changes its mind.
+        for n in 0..100 {
+            s.fetcher.presence(&a, &cid(1), n % 2 == 0, s.now);
+        }
+        assert!(s.told(&a).len() <= 1);
+    }
+
+    #[test]
+    fn however_many_say_no_everybody_is_asked_in_time() {
+        let all: [PeerId; 6] = peers();
+        let mut s = Scene::new(&all);
+        for (n, peer) in all[..5].iter().enumerate() {
+            s.fetcher.want(&cid(n as u8), &[*peer], s.now);
+            s.fetcher.block(peer, &cid(n as u8), s.now);
+        }
+        all.iter().for_each(|peer| drop(s.told(peer)));
+        s.fetcher.want(&cid(9), &[], s.now);
+        for _ in 0..3 {
+            s.pass(ALONE / 3);
+            for peer in &all[..5] {
+                if !s.told(peer).is_empty() {
+                    s.fetcher.presence(peer, &cid(9), false, s.now);
+                }
+            }
+        }
+        s.pass(ALONE / 3);
+        assert_eq!(s.told(&all[5]), [(cid(9), Ask::Have)]);
     }
 
     #[test]

@@ -30,8 +30,8 @@ const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1.2.0");
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// Bytes of messages read at once on one connection.
 const SHARE: usize = MAX_MESSAGE;
-/// Streams of a peer that are read.
-const MAX_STREAMS: usize = 8;
+/// Streams of a connection that are read. Kubo opens one for each message.
+const MAX_STREAMS: usize = 64;
 /// Read at once.
 const CHUNK: usize = 64 * 1024;
 /// How long a message may take once its length has come, or until it is written.
@@ -51,6 +51,15 @@ impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} bytes", self.0.len())
     }
+}
+
+/// What a connection is told.
+#[derive(Debug)]
+pub(crate) enum ToConnection {
+    /// To write this.
+    Write(Frame),
+    /// To read from now on.
+    Listen,
 }
 
 /// What a connection tells.
@@ -81,18 +90,21 @@ pub(crate) struct Handler {
     inbound: SelectAll<Messages>,
     share: Arc<Semaphore>,
     max_entries: usize,
+    /// Whether anything is read. What a peer sends before waits at its end.
+    listens: bool,
     outbound: Outbound,
     frame: Option<Frame>,
     events: VecDeque<FromConnection>,
 }
 
 impl Handler {
-    /// Reads messages of at most `max_entries` entries.
-    pub(crate) fn new(max_entries: usize) -> Self {
+    /// Reads messages of at most `max_entries` entries, at once or when it is told.
+    pub(crate) fn new(max_entries: usize, listens: bool) -> Self {
         Handler {
             inbound: SelectAll::new(),
             share: Arc::new(Semaphore::new(SHARE)),
             max_entries,
+            listens,
             outbound: Outbound::Closed,
             frame: None,
             events: VecDeque::new(),
@@ -185,7 +197,7 @@ async fn write(mut stream: Stream, frame: Frame) -> io::Result<Stream> {
 }
 
 impl ConnectionHandler for Handler {
-    type FromBehaviour = Frame;
+    type FromBehaviour = ToConnection;
     type ToBehaviour = FromConnection;
     type InboundProtocol = ReadyUpgrade<StreamProtocol>;
     type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
@@ -196,7 +208,11 @@ impl ConnectionHandler for Handler {
         SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ())
     }
 
-    fn on_behaviour_event(&mut self, frame: Frame) {
+    fn on_behaviour_event(&mut self, event: ToConnection) {
+        let ToConnection::Write(frame) = event else {
+            self.listens = true;
+            return;
+        };
         // The behaviour hands out the next one when this one was sent.
         self.frame = Some(frame);
         match std::mem::replace(&mut self.outbound, Outbound::Closed) {
@@ -266,6 +282,9 @@ impl ConnectionHandler for Handler {
                     (Poll::Pending, _) => {}
                 },
                 _ => {}
+            }
+            if !self.listens {
+                return Poll::Pending;
             }
             return match self.inbound.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok((message, permit)))) => {

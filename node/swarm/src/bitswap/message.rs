@@ -11,6 +11,9 @@ use crate::content::wire::{Field, put_bytes, put_number, put_varint, take_field,
 /// Largest block of a message, in bytes; Kubo's own bound.
 pub(crate) const MAX_BLOCK_BYTES: usize = 2 * 1024 * 1024;
 
+/// Blocks read of one message; others send far fewer. An empty one takes two bytes on the wire.
+const MAX_BLOCKS: usize = 4096;
+
 /// What an entry of a wantlist asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
@@ -139,7 +142,7 @@ impl Message {
 
     /// Keeps a block, unless nobody here could tell what its CID is.
     fn take_block(&mut self, prefix: &[u8], data: &[u8]) -> Result<(), Malformed> {
-        if data.len() > MAX_BLOCK_BYTES {
+        if data.len() > MAX_BLOCK_BYTES || self.blocks.len() >= MAX_BLOCKS {
             return Err(Malformed::Bytes);
         }
         if let Some(cid) = cid_of(prefix, data)? {
@@ -290,6 +293,13 @@ mod tests {
         assert!(Message::decode(&message.encode(), 5).is_ok());
         let refused = Message::decode(&message.encode(), 4);
         assert_eq!(refused, Err(Malformed::TooMany));
+    }
+
+    #[test]
+    fn only_so_many_blocks_are_read() {
+        assert!(Message::decode(&[0x12, 0].repeat(MAX_BLOCKS), 1).is_ok());
+        let refused = Message::decode(&[0x12, 0].repeat(MAX_BLOCKS + 1), 1);
+        assert_eq!(refused, Err(Malformed::Bytes));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Bitswap: blocks for others, and blocks from others.
 //!
 //! Every peer gets one message at a time, the next when the last one is on its way. So what is held
-//! for a peer that does not read is one message; what is held of its wishes is bounded by
+//! for a peer that does not read is one message and the next one, and [`MAX_HELD`] bytes for all; what is held of its wishes is bounded by
 //! [`SwarmLimits::max_wants_per_peer`], and by [`MAX_WANTS`] for all peers together. In a gated swarm
 //! only those let in are listened to.
 //!
@@ -42,7 +42,7 @@ use crate::gate::Gate;
 use crate::stats::Counters;
 
 use fetch::{Fetcher, Received};
-use handler::{Frame, FromConnection, Handler};
+use handler::{Frame, FromConnection, Handler, ToConnection};
 use message::{Malformed, Message};
 use serve::{Found, Ledger, TooMany, look_up};
 
@@ -54,6 +54,8 @@ const MAX_ENTRIES: usize = 1024;
 const BATCH: usize = 256;
 /// Peers whose wants are looked up at the same time.
 const MAX_LOOKING: usize = 16;
+/// Bytes of blocks that are held for others at once; a look-up may go beyond.
+const MAX_HELD: usize = 64 * 1024 * 1024;
 /// Bytes of blocks nobody asked for that a peer may send before it counts as an offence.
 const MAX_UNASKED: usize = 4 * 1024 * 1024;
 /// Pause between two looks at the clock.
@@ -80,11 +82,17 @@ pub(crate) enum Event {
 /// A peer with which blocks are exchanged.
 #[derive(Default)]
 struct Session {
+    /// Tells it from an earlier one with the same peer.
+    number: u64,
     ledger: Ledger,
     /// What was found and is not under way yet.
     found: Option<Found>,
     looking: bool,
     sending: Option<ConnectionId>,
+    /// What the message under way says: blocks, and which of them are only told of.
+    sent: Vec<(Cid, bool)>,
+    /// Bytes of blocks found for it that are not out yet.
+    held: usize,
     unasked: usize,
 }
 
@@ -101,9 +109,13 @@ pub(crate) struct Behaviour {
     /// Peers to whom something may have to be sent.
     dirty: HashSet<PeerId>,
     looking: usize,
-    looked: mpsc::UnboundedReceiver<(PeerId, Found)>,
-    looked_sender: mpsc::UnboundedSender<(PeerId, Found)>,
-    events: VecDeque<ToSwarm<Event, Frame>>,
+    /// Bytes of blocks found for all peers that are not out yet.
+    held: usize,
+    looked: mpsc::UnboundedReceiver<(PeerId, u64, Found)>,
+    looked_sender: mpsc::UnboundedSender<(PeerId, u64, Found)>,
+    /// Sessions there were.
+    begun: u64,
+    events: VecDeque<ToSwarm<Event, ToConnection>>,
     tick: Interval,
 }
 
@@ -129,8 +141,10 @@ impl Behaviour {
             waiting: HashMap::new(),
             dirty: HashSet::new(),
             looking: 0,
+            held: 0,
             looked,
             looked_sender,
+            begun: 0,
             events: VecDeque::new(),
             tick,
         }
@@ -178,7 +192,15 @@ impl Behaviour {
     /// Exchanges blocks with a peer of a gated swarm from now on.
     pub(crate) fn admit(&mut self, peer: PeerId) {
         self.gate.admit(peer);
-        if self.connections.contains_key(&peer) {
+        let connections = self.connections.get(&peer).cloned().unwrap_or_default();
+        for connection in &connections {
+            self.events.push_back(ToSwarm::NotifyHandler {
+                peer_id: peer,
+                handler: NotifyHandler::One(*connection),
+                event: ToConnection::Listen,
+            });
+        }
+        if !connections.is_empty() {
             self.begin(peer);
         }
     }
@@ -190,13 +212,20 @@ impl Behaviour {
     }
 
     fn begin(&mut self, peer: PeerId) {
-        self.sessions.entry(peer).or_default();
+        self.begun += 1;
+        let number = self.begun;
+        self.sessions.entry(peer).or_insert_with(|| Session {
+            number,
+            ..Session::default()
+        });
         self.fetcher.peer_up(peer, Instant::now());
         self.dirty.insert(peer);
     }
 
     fn end(&mut self, peer: &PeerId) {
-        self.sessions.remove(peer);
+        if let Some(session) = self.sessions.remove(peer) {
+            self.held = self.held.saturating_sub(session.held);
+        }
         self.fetcher.peer_down(peer, Instant::now());
         self.tell_wants();
     }
@@ -285,18 +314,13 @@ impl Behaviour {
             && let Some(connection) = connection
         {
             let found = session.found.take().unwrap_or_default();
-            for (cid, _) in &found.blocks {
-                session.ledger.answered(cid, true);
-            }
-            for (cid, there) in &found.presences {
-                if *there {
-                    session.ledger.answered(cid, false);
-                }
-            }
-            self.counters.blocks_out.add(found.blocks.len() as u64);
+            session.sent = found.blocks.iter().map(|(cid, _)| (*cid, true)).collect();
+            let there = found.presences.iter();
+            session.sent.extend(there.map(|(cid, _)| (*cid, false)));
+            let (entries, full) = self.fetcher.take(&peer, MAX_ENTRIES);
             let message = Message {
-                full: false,
-                entries: self.fetcher.take(&peer, MAX_ENTRIES),
+                full,
+                entries,
                 blocks: found.blocks,
                 presences: found.presences,
             };
@@ -305,12 +329,14 @@ impl Behaviour {
                 self.events.push_back(ToSwarm::NotifyHandler {
                     peer_id: peer,
                     handler: NotifyHandler::One(*connection),
-                    event: Frame::new(&message),
+                    event: ToConnection::Write(Frame::new(&message)),
                 });
             }
         }
         if session.found.is_none() && !session.looking && session.ledger.has_work() {
-            if self.looking >= MAX_LOOKING {
+            let held: usize = self.held;
+            let full = held >= MAX_HELD || (held > 0 && session.sending.is_some());
+            if self.looking >= MAX_LOOKING || full {
                 // Its turn comes when another look-up is done.
                 self.dirty.insert(peer);
                 return;
@@ -322,17 +348,22 @@ impl Behaviour {
             session.looking = true;
             self.looking += 1;
             let (dir, sender) = (self.dir.clone(), self.looked_sender.clone());
+            let number = session.number;
             tokio::task::spawn_blocking(move || {
-                let _ = sender.send((peer, look_up(&dir, batch)));
+                let _ = sender.send((peer, number, look_up(&dir, batch)));
             });
         }
     }
 
-    fn on_looked_up(&mut self, peer: PeerId, found: Found) {
+    fn on_looked_up(&mut self, peer: PeerId, number: u64, found: Found) {
         self.looking = self.looking.saturating_sub(1);
-        if let Some(session) = self.sessions.get_mut(&peer) {
+        let session = self.sessions.get_mut(&peer);
+        if let Some(session) = session.filter(|session| session.number == number) {
             session.looking = false;
             session.ledger.put_back(&found.rest);
+            let bytes = found.bytes();
+            session.held += bytes;
+            self.held += bytes;
             session.found = Some(found);
             self.dirty.insert(peer);
         }
@@ -347,11 +378,39 @@ impl Behaviour {
             return;
         }
         session.sending = None;
+        let waiting = session.found.as_ref().map_or(0, Found::bytes);
+        self.held = self.held.saturating_sub(session.held - waiting);
+        session.held = waiting;
+        for (cid, block) in std::mem::take(&mut session.sent) {
+            if lost {
+                session.ledger.stored(&cid);
+            } else {
+                self.counters.blocks_out.add(block.into());
+                session.ledger.answered(&cid, block);
+            }
+        }
         if lost {
+            // Another way may be better.
+            if let Some(list) = self.connections.get_mut(&peer)
+                && !list.is_empty()
+            {
+                list.rotate_left(1);
+            }
             self.fetcher.lost(&peer, Instant::now());
             self.tell_wants();
         }
         self.dirty.insert(peer);
+    }
+
+    /// Whether blocks are on their way from or to a peer.
+    pub(crate) fn is_busy(&self, peer: &PeerId) -> bool {
+        self.fetcher.waits_for(peer)
+            || self.sessions.get(peer).is_some_and(|session| {
+                session.sending.is_some()
+                    || session.looking
+                    || session.found.is_some()
+                    || session.ledger.has_work()
+            })
     }
 
     fn on_tick(&mut self) {
@@ -361,7 +420,11 @@ impl Behaviour {
         }
         self.fetcher.tick(now);
         self.tell_wants();
-        let wants: usize = self.sessions.values().map(|s| s.ledger.len()).sum();
+        let mut wants = 0;
+        for session in self.sessions.values_mut() {
+            session.unasked = session.unasked.saturating_sub(MAX_UNASKED / 600);
+            wants += session.ledger.len();
+        }
         self.counters.wants.set(wants as u64);
     }
 }
@@ -373,22 +436,22 @@ impl NetworkBehaviour for Behaviour {
     fn handle_established_inbound_connection(
         &mut self,
         _: ConnectionId,
-        _: PeerId,
+        peer: PeerId,
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.max_wants))
+        Ok(Handler::new(self.max_wants, self.gate.is_in(&peer)))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         _: ConnectionId,
-        _: PeerId,
+        peer: PeerId,
         _: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.max_wants))
+        Ok(Handler::new(self.max_wants, self.gate.is_in(&peer)))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
@@ -396,10 +459,15 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ConnectionEstablished(ConnectionEstablished {
                 peer_id,
                 connection_id,
+                endpoint,
                 ..
             }) => {
                 let list = self.connections.entry(peer_id).or_default();
-                list.push(connection_id);
+                // A direct way before one through a relay.
+                match endpoint.is_relayed() {
+                    true => list.push(connection_id),
+                    false => list.insert(0, connection_id),
+                }
                 if list.len() == 1 && self.gate.is_in(&peer_id) {
                     self.begin(peer_id);
                 }
@@ -433,8 +501,14 @@ impl NetworkBehaviour for Behaviour {
         match event {
             FromConnection::Sent => self.sent(peer, connection, false),
             FromConnection::Failed => self.sent(peer, connection, true),
-            _ if !self.sessions.contains_key(&peer) => {}
-            FromConnection::Received(message, _permit) => self.on_message(peer, message),
+            _ if !self.gate.is_in(&peer) => {}
+            FromConnection::Received(message, _permit) => {
+                // It may not have spoken bitswap when it was asked.
+                if !self.sessions.contains_key(&peer) {
+                    self.begin(peer);
+                }
+                self.on_message(peer, message);
+            }
             FromConnection::Malformed(Malformed::TooMany) => {
                 self.too_much(peer, self.max_wants + 1);
             }
@@ -451,8 +525,8 @@ impl NetworkBehaviour for Behaviour {
             if let Some(event) = self.events.pop_front() {
                 return Poll::Ready(event);
             }
-            if let Poll::Ready(Some((peer, found))) = self.looked.poll_recv(cx) {
-                self.on_looked_up(peer, found);
+            if let Poll::Ready(Some((peer, number, found))) = self.looked.poll_recv(cx) {
+                self.on_looked_up(peer, number, found);
                 continue;
             }
             if self.tick.poll_tick(cx).is_ready() {

@@ -14,7 +14,9 @@ use crate::blocks::{shard, v1};
 /// Blocks of at most so many bytes are sent where only their presence was asked for; Kubo's own bound.
 const SMALL: u64 = 1024;
 /// Bytes of blocks in one message; the last block may go beyond.
-const MESSAGE_BYTES: usize = 1024 * 1024;
+const MESSAGE_BYTES: usize = 512 * 1024;
+/// How long a want is kept where the list is full. Some never take back what they got elsewhere.
+const KEPT: Duration = Duration::from_secs(60);
 /// Time over which entries are counted, and how many a peer may send in it.
 const WINDOW: Duration = Duration::from_secs(4);
 const MAX_IN_WINDOW: usize = 131_072;
@@ -34,6 +36,7 @@ pub(crate) struct Wanted {
 struct Kept {
     wanted: Wanted,
     queued: bool,
+    since: Instant,
 }
 
 /// What one peer wants, until it has it or takes it back.
@@ -86,6 +89,10 @@ impl Ledger {
             self.wants.clear();
             self.queue.clear();
         }
+        if self.wants.len() + entries.len() > limit {
+            self.wants
+                .retain(|_, kept| kept.queued || now < kept.since + KEPT);
+        }
         for entry in entries {
             let key = v1(&entry.cid);
             if entry.ask == Ask::Cancel {
@@ -112,8 +119,12 @@ impl Ledger {
                         block,
                         dont_have: entry.dont_have,
                     };
-                    let queued = true;
-                    self.wants.insert(key, Kept { wanted, queued });
+                    let kept = Kept {
+                        wanted,
+                        queued: true,
+                        since: now,
+                    };
+                    self.wants.insert(key, kept);
                     self.queue.push_back(key);
                 }
             }
@@ -187,6 +198,13 @@ pub(crate) struct Found {
     pub(crate) presences: Vec<(Cid, bool)>,
     /// Not looked up, because the message is full.
     pub(crate) rest: Vec<Wanted>,
+}
+
+impl Found {
+    /// Bytes of the blocks.
+    pub(crate) fn bytes(&self) -> usize {
+        self.blocks.iter().map(|(_, data)| data.len()).sum()
+    }
 }
 
 /// Looks blocks up in the store `dir`; damaged ones are not there.
@@ -299,6 +317,11 @@ mod tests {
         update(&mut ledger, &many[..100]).unwrap();
         update(&mut ledger, &many[..100]).unwrap();
         assert_eq!(update(&mut ledger, &many[100..]), Err(TooMany(101)));
+        // What was looked up long ago makes room.
+        ledger.batch(1000);
+        let later = Instant::now() + KEPT;
+        ledger.update(false, &many[100..], 100, 100, later).unwrap();
+        assert_eq!(ledger.len(), 1);
         // Without room nothing new is kept, which is no offence.
         let mut ledger = Ledger::default();
         ledger
