@@ -62,8 +62,7 @@ impl Swarm {
         let cid = dag_cbor_cid(&dag_cbor)?;
         let ipfs = self.ipfs().await?;
         let _gate = self.shared.content.gate.read().await;
-        let block = Block::new(cid, dag_cbor).map_err(SwarmError::store)?;
-        self.store_block(&block).await?;
+        self.store_block(cid, dag_cbor).await?;
         match pin {
             true => self.pin_with(&ipfs, &cid).await?,
             false => self.note_fresh(cid),
@@ -80,23 +79,19 @@ impl Swarm {
         check_size(data.len(), MAX_RECEIVED_BYTES)?;
         let block = Block::new(*cid, data).map_err(SwarmError::store)?;
         let _gate = self.shared.content.gate.read().await;
-        self.store_block(&block).await?;
+        self.store_block(*cid, block.data().to_vec()).await?;
         self.note_fresh(*cid);
         Ok(())
     }
 
-    /// Stores a checked block durably, in place of a damaged one if need be, and tells those who wait
-    /// for it.
-    pub(crate) async fn store_block(&self, block: &Block) -> Result<(), SwarmError> {
+    /// Stores a block whose bytes fit its CID durably, in place of a damaged one if need be, and tells
+    /// those who wait for it.
+    pub(crate) async fn store_block(&self, cid: Cid, data: Vec<u8>) -> Result<(), SwarmError> {
         self.ipfs().await?;
-        let (dir, cid, made) = (
-            self.blocks_dir(),
-            *block.cid(),
-            (*block.cid(), block.data().to_vec()),
-        );
+        let dir = self.blocks_dir();
         let writing = tokio::task::spawn_blocking(move || {
             let mut writer = Writer::new(dir);
-            writer.write(&[made])?;
+            writer.write(&[(cid, data)])?;
             writer.finish()
         });
         let written = writing.await.map_err(SwarmError::store)?;
@@ -168,10 +163,9 @@ impl Swarm {
         };
         match fetched {
             Ok(Ok(Fetched::Bytes(data))) => {
-                let block = Block::new_unchecked(*cid, data);
-                self.store_block(&block).await?;
+                self.store_block(*cid, data.clone()).await?;
                 self.note_fresh(*cid);
-                Ok(block.data().to_vec())
+                Ok(data)
             }
             Ok(Ok(Fetched::Stored)) => match state(&ipfs, cid).await? {
                 State::Good(block) => Ok(block.data().to_vec()),
@@ -365,6 +359,11 @@ pub(crate) fn shard(cid: &Cid) -> String {
     text.get(end.saturating_sub(2)..end)
         .unwrap_or("_")
         .to_owned()
+}
+
+/// Where the store `dir` has a block.
+pub(crate) fn block_file(dir: &Path, cid: &Cid) -> PathBuf {
+    dir.join(shard(cid)).join(format!("{}.data", v1(cid)))
 }
 
 /// Makes the names in directories last through a power failure.

@@ -76,6 +76,14 @@ enum Asked {
     Slow,
 }
 
+impl Want {
+    /// Whether a peer was asked for the block and is waited for.
+    fn is_under_way(&self) -> bool {
+        let mut asked = self.asked.values();
+        asked.any(|asked| matches!(asked, Asked::Block(_)))
+    }
+}
+
 #[derive(Debug, Default)]
 struct Peer {
     out: VecDeque<Entry>,
@@ -115,11 +123,7 @@ impl Fetcher {
         let Some(want) = self.wants.get_mut(&key) else {
             return;
         };
-        if want
-            .asked
-            .values()
-            .any(|asked| matches!(asked, Asked::Block(_)))
-        {
+        if want.is_under_way() {
             return;
         }
         let ready = |peer: &PeerId| {
@@ -223,8 +227,7 @@ impl Fetcher {
             let Some(want) = self.wants.get(&key) else {
                 continue;
             };
-            let under_way = |asked: &Asked| matches!(asked, Asked::Block(_));
-            if want.named.contains(&peer) && !want.asked.values().any(under_way) {
+            if want.named.contains(&peer) && !want.is_under_way() {
                 self.ask(key, peer, Asked::Block(now));
             } else if want.everybody.is_none() {
                 self.ask(key, peer, Asked::Have);
@@ -270,11 +273,7 @@ impl Fetcher {
         let Some(want) = self.wants.get(&key) else {
             return;
         };
-        if want
-            .asked
-            .values()
-            .any(|asked| matches!(asked, Asked::Block(_)))
-        {
+        if want.is_under_way() {
             return;
         }
         let mut has = want.asked.iter().filter(|(_, asked)| **asked == Asked::Has);

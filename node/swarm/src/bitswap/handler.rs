@@ -24,6 +24,7 @@ use libp2p::{Stream, StreamProtocol};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::message::{Malformed, Message};
+use crate::content::wire::put_varint;
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1.2.0");
 /// Longest message read, in bytes; Kubo's own bound.
@@ -179,12 +180,8 @@ async fn read_body(stream: &mut Stream, length: usize) -> io::Result<Vec<u8>> {
 
 async fn write(mut stream: Stream, frame: Frame) -> io::Result<Stream> {
     let writing = async {
-        let (mut length, mut n) = (Vec::with_capacity(4), frame.0.len());
-        while n >= 0x80 {
-            length.push(n as u8 | 0x80);
-            n >>= 7;
-        }
-        length.push(n as u8);
+        let mut length = Vec::with_capacity(4);
+        put_varint(&mut length, frame.0.len() as u64);
         stream.write_all(&length).await?;
         stream.write_all(&frame.0).await?;
         stream.flush().await

@@ -334,8 +334,7 @@ impl Behaviour {
             }
         }
         if session.found.is_none() && !session.looking && session.ledger.has_work() {
-            let held: usize = self.held;
-            let full = held >= MAX_HELD || (held > 0 && session.sending.is_some());
+            let full = self.held >= MAX_HELD || (self.held > 0 && session.sending.is_some());
             if self.looking >= MAX_LOOKING || full {
                 // Its turn comes when another look-up is done.
                 self.dirty.insert(peer);

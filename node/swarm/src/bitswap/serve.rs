@@ -9,7 +9,7 @@ use cid::Cid;
 use rust_ipfs::Block;
 
 use super::message::{Ask, Entry, MAX_BLOCK_BYTES};
-use crate::blocks::{shard, v1};
+use crate::blocks::{block_file, v1};
 
 /// Blocks of at most so many bytes are sent where only their presence was asked for; Kubo's own bound.
 const SMALL: u64 = 1024;
@@ -237,8 +237,7 @@ pub(crate) fn look_up(dir: &Path, batch: Vec<Wanted>) -> Found {
 
 /// A block's bytes; `None` where it is there and only that was asked.
 fn look(dir: &Path, wanted: &Wanted) -> io::Result<Option<Vec<u8>>> {
-    let cid = v1(&wanted.cid);
-    let path = dir.join(shard(&cid)).join(format!("{cid}.data"));
+    let path = block_file(dir, &wanted.cid);
     let size = std::fs::metadata(&path)?.len();
     if size > MAX_BLOCK_BYTES as u64 {
         return Err(io::ErrorKind::NotFound.into());
@@ -246,7 +245,7 @@ fn look(dir: &Path, wanted: &Wanted) -> io::Result<Option<Vec<u8>>> {
     if !wanted.block && size > SMALL {
         return Ok(None);
     }
-    let block = Block::new_unchecked(cid, std::fs::read(&path)?);
+    let block = Block::new_unchecked(wanted.cid, std::fs::read(&path)?);
     block.verify()?;
     Ok(Some(block.data().to_vec()))
 }
@@ -350,17 +349,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let keep = |data: &[u8]| {
             let cid = cid(data);
-            let folder = dir.path().join(shard(&cid));
-            std::fs::create_dir_all(&folder).unwrap();
-            std::fs::write(folder.join(format!("{cid}.data")), data).unwrap();
+            let file = block_file(dir.path(), &cid);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, data).unwrap();
             cid
         };
         let (small, large) = (keep(&[1; 1024]), keep(&[2; 1025]));
         let (huge, damaged) = (keep(&[3; MESSAGE_BYTES]), keep(b"x"));
-        let file = dir
-            .path()
-            .join(shard(&damaged))
-            .join(format!("{damaged}.data"));
+        let file = block_file(dir.path(), &damaged);
         std::fs::write(file, b"y").unwrap();
         let want = |cid, block| Wanted {
             cid,

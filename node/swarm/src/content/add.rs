@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use cid::Cid;
 use futures::{Stream, StreamExt};
-use rust_ipfs::Block;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -163,8 +162,7 @@ impl Swarm {
         pin: Option<Option<String>>,
     ) -> Result<Added, ContentError> {
         let (cid, data) = root;
-        let block = Block::new_unchecked(cid, data);
-        self.store_block(&block).await?;
+        self.store_block(cid, data).await?;
         match pin {
             Some(name) => self.pin_root(&cid, name).await?,
             None => self.note_fresh(cid),

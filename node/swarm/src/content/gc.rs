@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::error::ContentError;
 use super::walk::links;
 use super::{dagpb::RAW, pins};
-use crate::blocks::{State, shard, state, v1};
+use crate::blocks::{State, block_file, state, v1};
 use crate::error::SwarmError;
 use crate::handle::Swarm;
 
@@ -201,7 +201,7 @@ impl Swarm {
 fn remove(dir: PathBuf, doomed: Vec<Cid>) -> io::Result<(u64, u64)> {
     let (mut removed, mut bytes) = (0, 0);
     for cid in doomed {
-        let path = dir.join(shard(&cid)).join(format!("{}.data", v1(&cid)));
+        let path = block_file(&dir, &cid);
         let size = std::fs::metadata(&path).map_or(0, |found| found.len());
         match std::fs::remove_file(&path) {
             Ok(()) => {
